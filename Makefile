@@ -1,29 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-# Everything a developer or a CI does here. Each target makes the environment it needs in $(VENV) first; it is made
-# again only when the interpreter, pyproject.toml or the lock changes.
+# Everything a developer or a CI does here. A target makes the environment that it needs in $(VENV) first; it is made
+# again only when the interpreter, the project file, the lock or the version changes.
 #
-#   make verify [ARGS=...]   environment, install, the main job: hold every machine of the catalogue to its properties
-#   make test   [ARGS=...]   environment, install, static checks, all tests but the slow ones
-#   make lint                the static checks alone        make format   let ruff rewrite what it can
-#   make nightly             the slow tests                 make bench    the benchmarks
-#   make test-newest         the tests on the newest Python that Debian has
-#   make build               wheel and source archive, tried in an environment of their own
-#   make lock                resolve the development lock again
-#   make clean               remove everything that was made
+#   make verify        the main job: hold every machine of the catalogue to its properties
+#   make test          the static checks, then all tests but the slow ones
+#   make lint          the static checks alone
+#   make pytest        the tests alone
+#   make format        let ruff rewrite what it can
+#   make nightly       the slow tests, on new random cases: SEED=... repeats a night
+#   make bench         the benchmarks
+#   make test-newest   the tests on the newest Python that Debian has
+#   make package       wheel and source archive in dist/, tried in an environment of their own
+#   make lock          resolve the development lock again
+#   make clean         remove everything that was made
 #
-# PYTHON=/path/to/python chooses the interpreter, VENV=folder the place of the environment.
+# ARGS='...' is passed on to the command, PYTHON=... chooses the interpreter, VENV=... the place of the environment.
 
 PYTHON ?= python3
 VENV ?= .venv
+SEED ?= $(shell date +%Y%m%d)
 ARGS ?=
 
-SHELL := /bin/sh
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: verify test lint format nightly bench test-newest build lock clean environment
+.NOTPARALLEL:
+.PHONY: verify test lint pytest format nightly bench test-newest package lock clean environment
 
 BIN := $(VENV)/bin
-PACKAGES := spec model reference_impl conformance
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 python_version := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
 created := $(VENV)/created-with-$(python_version)
@@ -32,32 +35,52 @@ installed := $(VENV)/installed-with-$(python_version)
 verify: $(installed)
 	$(BIN)/accelspec verify $(ARGS)
 
-test: lint
-	$(BIN)/python -m pytest $(ARGS)
+test: lint pytest
 
+# pyright runs on the Node.js of the lock, not on whatever the machine has.
 lint: $(installed)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYRIGHT_PYTHON_GLOBAL_NODE=0 $(BIN)/pyright --pythonpath $(BIN)/python --warnings
 
+pytest: $(installed)
+	$(BIN)/python -m pytest $(ARGS)
+
 format: $(installed)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+nightly: $(installed)
+	$(BIN)/python -m pytest -m slow --timeout=7200 --hypothesis-profile=fuzz --hypothesis-seed=$(SEED) $(ARGS)
+
+bench: $(installed)
+	$(BIN)/python -m accelspec.conformance.bench $(ARGS)
+
+# The interpreter lies in the user's cache folder, the environment in a folder of its own beside $(VENV).
+test-newest:
+	@python=$$(sh tools/newest_python.sh) && \
+		$(MAKE) --no-print-directory pytest PYTHON="$$python" VENV="$(VENV)-newest" ARGS='$(ARGS)'
+
+package: $(installed)
+	@sh tools/try_package.sh $(BIN)/python
+
+lock:
+	@sh tools/lock.sh $(PYTHON)
+
 environment: $(installed)
 
 $(installed): $(created) pyproject.toml requirements-dev.lock .pkg/accelspec/__init__.py
-	@echo "installing what requirements-dev.lock lists into $(VENV) (once)"
+	@echo "installing what requirements-dev.lock lists into $(VENV)"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(created):
-	@sh tools/check_python.sh $(PYTHON)
+	@sh tools/check_python.sh '$(PYTHON)'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-newest build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
