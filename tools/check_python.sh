@@ -15,4 +15,4 @@ command -v "$python" >/dev/null 2>&1 ||
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     fail "$("$python" --version 2>&1 | head -n 1) ('$python') is too old, 3.11 or newer is needed: make PYTHON=/path/to/python"
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-    fail "'$python' cannot make virtual environments: apt-get install python3-venv"
+    fail "'$python' cannot make virtual environments: apt-get install $("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
