@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import accelspec
 
@@ -255,3 +256,8 @@ def test_what_is_allowed_is_not_reported() -> None:
 
 def test_the_installed_version_is_that_of_the_sources() -> None:
     assert importlib.metadata.version("accelspec") == accelspec.__version__
+
+
+def test_hypothesis_runs_in_a_profile_of_ours() -> None:
+    # Where CI is set, Hypothesis takes its own profile, whose random runs repeat the same cases and keep nothing.
+    assert settings.get_current_profile_name() in {"pr", "fuzz"}
