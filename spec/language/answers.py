@@ -60,7 +60,7 @@ class Errno(Enum):
     @property
     def succeeded(self) -> bool:
         """Nothing failed and nothing crashed."""
-        return self.value == 0 or -203 < self.value <= -100 and self is not Errno.CALLBACK
+        return self.value == 0 or (-203 < self.value <= -100 and self is not Errno.CALLBACK)
 
 
 class Answer(Exception):

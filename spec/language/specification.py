@@ -149,6 +149,17 @@ class Assumption:
     line: int
 
 
+@dataclass(frozen=True)
+class LockEdge:
+    """An operation wants one lock while it holds another; locks are named by their class, as lockdep does."""
+
+    held: str  # "Device.mutex"
+    wanted: str
+    operation: str
+    file: str
+    line: int
+
+
 @dataclass
 class Specification:
     """One revision of one machine, compiled."""
@@ -166,6 +177,7 @@ class Specification:
     not_applicable: dict[str, str] = field(default_factory=dict)
     assumptions: list[Assumption] = field(default_factory=list)
     steps: dict[str, list[str]] = field(default_factory=dict)  # of a stepped operation: its labels; `at` counts from 1
+    lock_order: list[LockEdge] = field(default_factory=list)
     scope: dict[str, int] = field(default_factory=dict)  # the author's default finite scope: kind name -> how many
 
     @property

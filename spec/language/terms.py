@@ -6,9 +6,10 @@ A reference is an object or `none`.  A field of `none` reads as the field's blan
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -119,7 +120,7 @@ class Read(Term):
     field: Field
     args: tuple[Term, ...]
     old: bool = False
-    type: Type = field(init=False, compare=False, repr=False)
+    type: Type = dataclasses.field(init=False, compare=False, repr=False)
     __hash__ = Term.__hash__
 
     def __post_init__(self) -> None:
@@ -230,7 +231,7 @@ def members(t: Type) -> list[Any]:
         return list(range(t.lo, t.hi + 1))
     if isinstance(t, Kind):
         raise TypeError(f"{t.name} is a kind: how many there are is for the engine to say")
-    return [False, True] if t is bool else list(t)
+    return [False, True] if t is bool else list(iter(t))  # an Enum class
 
 
 def walk(t: Term) -> Iterator[Term]:

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kinds and fields: from the author's classes to those of the compiled form."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from typing import Any
+
+from ..assembly import Assembly
+from ..errors import SpecError
+from ..machine import Machine
+from ..objects import declarations, is_kind
+from ..specification import Specification
+from ..terms import ANY, TRUE, And, Assign, Eq, Field, Kind, Not, Range, Term, Type, Var, none, value_after
+from .path import Path
+
+
+class Declarations:
+    def __init__(self, machine: type[Machine]) -> None:
+        self.machine = machine
+        self.assembly = Assembly(machine)
+        scope: dict[str, int] = {}
+        for c in reversed(machine.__mro__):
+            scope.update(vars(c).get("scope", {}))
+        self.spec = Specification(
+            machine=machine.machine,
+            revision=machine.revision,
+            sentence=" ".join((machine.__doc__ or "").split("\n\n")[0].split()),
+            document=machine.document,
+            known={v.property: v for v in vars(machine).get("known", ())},
+            not_applicable=dict(vars(machine).get("not_applicable", {})),
+            scope=scope,
+        )
+        self.kinds: dict[type, Kind] = {}
+        self.fields: dict[str, Field] = {}
+        self._serial = itertools.count()
+
+    def kind(self, cls: type) -> Kind:
+        """The kind of a class; its fields, and the kinds that they name, are declared on the way."""
+        if cls not in self.kinds:
+            k = self.kinds[cls] = Kind(cls.__name__, bool(getattr(cls, "always", False)))
+            if any(x.name == k.name and x != k for x in self.spec.kinds):
+                raise SpecError(cls.__module__, 0, f"two kinds are named {k.name}", "Rename one of them.")
+            self.spec.kinds.append(k)
+            if not k.permanent:
+                self.declare(Field(f"{k.name}.live", (k,), bool, False))
+            try:
+                declared = declarations(cls)
+            except (NameError, TypeError, ValueError) as e:
+                raise SpecError(
+                    _file_of(cls),
+                    0,
+                    f"kind {cls.__name__}: an annotation cannot be read: {e}",
+                    "Import or define what it names.",
+                ) from e
+            for name, d in declared.items():
+                keys = (self.kind(d.key),) if d.key else ()
+                default = None if d.optional else d.default
+                if default is ANY and not k.permanent:
+                    default = None
+                self.declare(
+                    Field(
+                        f"{k.name}.{name}",
+                        (k, *keys),
+                        self.type(d.type),
+                        default,
+                        d.optional,
+                        d.ghost,
+                        d.raw,
+                        d.rigid,
+                        d.unique,
+                    )
+                )
+        return self.kinds[cls]
+
+    def type(self, hint: Any) -> Type:
+        return self.kind(hint) if is_kind(hint) else hint  # type: ignore[no-any-return]
+
+    def declare(self, f: Field) -> Field:
+        if f.name not in self.fields:
+            self.fields[f.name] = f
+            self.spec.fields.append(f)
+        return self.fields[f.name]
+
+    def live(self, x: Term, effects: list[Assign] | None = None) -> Term:
+        """Does the object exist?  (`none` does not.)"""
+        assert isinstance(x.type, Kind)
+        if x.type.permanent:
+            return Not(Eq(x, none(x.type)))
+        return value_after(effects or [], self.fields[f"{x.type.name}.live"], (x,))
+
+    def exists(self, x: Var, p: Path) -> Term:
+        """Does the object that a bound variable stands for exist, as far as the path has come?  (A bound variable is never `none`.)"""
+        assert isinstance(x.type, Kind)
+        if x.type.permanent:
+            return TRUE
+        p.reads.append((self.fields[f"{x.type.name}.live"], (x,)))
+        return self.live(x, p.effects)
+
+    def bound(self, hint: str, kind: Type) -> Var:
+        return Var(f"{hint}#{next(self._serial)}", kind)
+
+    def reference_ok(self, f: Field, r: Term) -> Term:
+        """What the type of a reference promises."""
+        assert isinstance(f.type, Kind)
+        return Not(And(Not(Eq(r, none(f.type))), Not(self.live(r)))) if f.optional else self.live(r)
+
+
+def type_name(t: Type) -> str:
+    return t.name if isinstance(t, Kind) else "number" if isinstance(t, Range) else t.__name__
+
+
+def same_type(a: Type, b: Type) -> bool:
+    return (isinstance(a, Range) and isinstance(b, Range)) or a == b
+
+
+def _file_of(cls: type) -> str:
+    return str(getattr(sys.modules.get(cls.__module__), "__file__", cls.__module__))

@@ -1,0 +1,515 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations: every way through the chain of guards becomes a case; `yield`, `with lock:` and waiting end atomic steps."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from ..answers import Errno
+from ..assembly import Method, Patch, written
+from ..machine import Machine
+from ..sources import Source, deduced, kernel, read, stated
+from ..specification import Case, Class, Form, LockEdge, Param, Property, Role
+from ..terms import (
+    FALSE,
+    TRUE,
+    And,
+    Assign,
+    Eq,
+    Field,
+    Implies,
+    Kind,
+    Lit,
+    Not,
+    Range,
+    Read,
+    Term,
+    Var,
+    forall,
+    substitute,
+    walk,
+)
+from .effects import Effects, decides, merges
+from .expressions import called_method
+from .path import Caller, Frame, Marker, Path, Todo, chain
+
+MOST_STEPS = 15  # labels of one operation
+A_STEP = deduced("a step ends here: others may run before the next one")
+ENDED = object()  # in the place of what is left to do: this path is complete
+MAKERS = (read, stated, deduced, kernel)
+
+
+class Operations(Effects):
+    is_event = False  # of the operation being read
+
+    def __init__(self, machine: type[Machine]) -> None:
+        super().__init__(machine)
+        self._points: dict[
+            tuple[str, int], int
+        ] = {}  # of the operation being read: (file, line) of a step's end -> its number
+        self._answers: dict[
+            str, tuple[str, int]
+        ] = {}  # of the operation being read: row -> where its answer is written
+        self._holders: list[tuple[Kind, int, Read, Var, Term]] = []  # points at which a call holds a lock
+
+    # ------------------------------------------------------------------ an operation
+
+    def operation(self, name: str, event: bool) -> None:
+        m = self.assembly.method(name)
+        assert m is not None
+        self.operation_name, self.is_event = name, event
+        self._points, self._answers = {}, {}
+        env: dict[str, Term] = {n: Var(n, self.type(hint)) for n, hint in m.parameters().items()}
+        p = Path(Frame(m, env))
+        for v in env.values():
+            assert isinstance(v, Var)
+            p.params.append(Param(v, Role.GIVEN, self.live(v) if isinstance(v.type, Kind) else TRUE))
+        self.follow(chain(m.body, None), p)
+
+    def follow(self, todo: Todo, p: Path) -> None:
+        """Read on until the path ends in an answer or a step; fork at every row."""
+        while todo is not None:
+            s, todo = todo
+            m = p.frame.method
+            match s:
+                case Marker():
+                    todo = self.marker(s, todo, p)
+                case Patch():
+                    env = {n: self.at_patch(n, s, p) for n in s.method.parameters()}
+                    p.callers.append(Caller(p.frame, None, todo, patch=True))
+                    p.frame, todo = Frame(s.method, env), chain([*s.method.body, Marker("leave")], None)
+                case ast.If() if not merges(s) and decides([*s.body, *s.orelse]):
+                    todo = self.row_test(s, todo, p)
+                case ast.Return() | ast.Raise():
+                    todo = self.leave(s, p)
+                case ast.With(items=[item]):
+                    lock = item.context_expr
+                    rest = chain([Marker("acquire", lock), *s.body, Marker("release", lock)], todo)
+                    if not (p.call is None and not p.guards and not p.effects and not p.locks):
+                        return self.pause(p, s, f"waits for {written(lock)}", rest)
+                    todo = rest  # nothing was looked at yet: the call begins when the lock is free
+                case ast.While():
+                    todo = self.turn(s, todo, p)
+                case ast.Expr(value=ast.Yield() as y):
+                    return self.pause(p, s, self.label(y, p), todo)
+                case ast.Assign(targets=[ast.Name(id=name)], value=call) if (
+                    frame := self.deciding(call, p)
+                ) is not None:
+                    p.callers.append(Caller(p.frame, name, todo))
+                    p.frame, todo = frame, chain([*frame.method.body, Marker("leave")], None)
+                case ast.Expr(value=call) if (frame := self.deciding(call, p)) is not None:
+                    p.callers.append(Caller(p.frame, None, todo))
+                    p.told.append(written(s))
+                    p.frame, todo = frame, chain([*frame.method.body, Marker("leave")], None)
+                case _:
+                    self.effect(s, p)
+                    self.tell(s, p)
+            if todo is ENDED:
+                return None
+        raise p.frame.method.error(
+            p.frame.method.node,
+            "the operation may end without an answer",
+            'End it with `return OK("ok", …)`; an event with `return DONE("…", …)`.',
+        )
+
+    def tell(self, s: ast.stmt, p: Path) -> None:
+        """Keep the effect as it was written, for the tables; what happens inside helpers is told by their names."""
+        names = isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and not isinstance(s.value, ast.Call)
+        silent = isinstance(s, (ast.Assert, ast.Pass)) or (
+            isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)
+        )
+        required = isinstance(s, ast.Expr) and isinstance(s.value, ast.Call) and written(s.value.func) == "require"
+        if not (names or silent or required) and not any(not c.patch for c in p.callers):
+            p.told.append(written(s))
+
+    # ------------------------------------------------------------------ rows
+
+    def row_test(self, s: ast.If, todo: Todo, p: Path) -> Todo:
+        """Fork: the path through the body is followed here; what is left of the other is returned."""
+        c = self.test(s.test, p)
+        if any(isinstance(t, Read) and t.field.ghost for t in walk(c)):
+            raise p.frame.method.error(
+                s, "a row is decided by a ghost field", "Ghost fields are for properties; a driver cannot see them."
+            )
+        if c != FALSE:
+            yes = p.fork()
+            if c != TRUE:  # a helper's answer may be known already: keep its row
+                yes.guards.append(c)
+                yes.shown = written(s.test)
+            self.follow(chain(s.body, todo), yes)
+        if c == TRUE:
+            return ENDED
+        if c != FALSE:
+            p.guards.append(Not(c))
+            p.shown = "otherwise"
+        return chain(s.orelse, todo)
+
+    def deciding(self, call: ast.expr, p: Path) -> Frame | None:
+        """The frame of a called method that has rows or effects of its own, and so must be followed; None for a predicate."""
+        if called_method(call) is None or p.conds or p.binders:
+            return None
+        frame = self.enter(call, p)
+        return frame if frame and (_raises(frame.method.body) or _changes(frame.method.body)) else None
+
+    def at_patch(self, name: str, s: Patch, p: Path) -> Term:
+        if name not in p.frame.env:
+            raise s.method.error(
+                s.method.node,
+                f"{name!r} is not known at the row that this method changes",
+                f"Known there: {', '.join(p.frame.env)}.",
+            )
+        return p.frame.env[name]
+
+    def leave(self, s: ast.Return | ast.Raise, p: Path) -> Todo:
+        """An answer ends the call; any other value goes back to the caller."""
+        m, value = p.frame.method, s.value if isinstance(s, ast.Return) else s.exc
+        if isinstance(value, ast.Call) and isinstance(outcome := m.resolve(value.func), Errno):
+            if isinstance(s, ast.Return) and any(not c.patch for c in p.callers):
+                raise m.error(
+                    s,
+                    "a helper returns an answer",
+                    "A helper raises it: `raise EBADF(…)`; only an operation returns its answers.",
+                )
+            self.emit(p, s, outcome, value)
+            return ENDED
+        if isinstance(s, ast.Raise):
+            raise m.error(s, "only answers are raised", 'Write `raise EBADF("row", source)`.')
+        if p.callers and not p.callers[-1].patch:
+            return self.resume(p, self.term(value, p) if value is not None else TRUE)
+        if value is not None and called_method(value) is not None and (frame := self.enter(value, p)) is not None:
+            p.frame = frame  # return super().start(p, n): its rows become ours
+            return chain(frame.method.body, None)
+        if p.callers and value is None:
+            return self.resume(p, TRUE)
+        raise m.error(
+            s,
+            "an operation returns an answer",
+            'Write `return EBUSY("row", source)`: an errno, the name of the row, and who says so.',
+        )
+
+    def resume(self, p: Path, value: Term) -> Todo:
+        c = p.callers.pop()
+        p.frame = c.frame.copy()
+        if c.target is not None:
+            p.frame.env[c.target] = value
+        return c.rest
+
+    def emit(self, p: Path, s: ast.stmt, outcome: Errno, answer: ast.Call) -> None:
+        m = p.frame.method
+        row, source = self.answer(m, s, answer)
+        here = (m.file.path, s.lineno)
+        if self._answers.setdefault(row, here) != here:
+            raise m.error(
+                s,
+                f"row {self.operation_name}.{row} is written twice (also at line {self._answers[row][1]})",
+                "Rows of one operation have different names.",
+            )
+        frame, p.frame = p.frame, p.home
+        for lock in reversed(p.locks):
+            self.lock(p, lock, take=False)
+        if p.call is not None:
+            self.destroy(p, p.call)
+        p.frame = frame
+        self.case(p, s, row, outcome, source)
+
+    def case(self, p: Path, s: ast.stmt, row: str, outcome: Errno | None, source: Source) -> None:
+        m = p.frame.method
+        self.spec.cases.append(
+            Case(
+                operation=self.operation_name,
+                row=row,
+                guard=And(*p.guards),
+                outcome=outcome,
+                effects=tuple(p.effects),
+                checks=tuple(p.checks),
+                params=tuple(p.params),
+                shown=p.shown,
+                told=tuple(p.told),
+                source=source,
+                file=m.file.name,
+                line=s.lineno,
+                event=self.is_event,
+                step=p.step,
+            )
+        )
+
+    def answer(self, m: Method, s: ast.stmt, call: ast.Call) -> tuple[str, Source]:
+        """The row's name and its source, checked."""
+        how = 'Write `return EBUSY("row", read("function"))`.'
+        if not call.args or not (
+            isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str) and call.args[0].value
+        ):
+            raise m.error(s, "the row has no name", how)
+        if len(call.args) != 2:
+            raise m.error(s, "the row cites no source", how + " Sources are read(…), stated(…), deduced(…), kernel(…).")
+        return call.args[0].value, self.inherited(m, self.source(m, s, call.args[1]))
+
+    def source(self, m: Method, s: ast.AST, node: ast.expr) -> Source:
+        if isinstance(found := m.resolve(node), Source):
+            return found.in_document(m.owner.document)
+        maker = m.resolve(node.func) if isinstance(node, ast.Call) else None
+        if not isinstance(node, ast.Call) or maker not in MAKERS:
+            raise m.error(
+                s, f"`{written(node)}` is not a source", "Sources are read(…), stated(…), deduced(…), kernel(…)."
+            )
+        try:
+            found = maker(
+                *map(ast.literal_eval, node.args), **{k.arg or "": ast.literal_eval(k.value) for k in node.keywords}
+            )
+        except (ValueError, TypeError) as e:
+            raise m.error(
+                s,
+                f"the source cannot be read: {e}",
+                'Plain texts only, and not empty: `read("uacce_fops_open", "why")`.',
+            ) from e
+        return found.in_document(m.owner.document)
+
+    def inherited(self, m: Method, source: Source) -> Source:
+        """Say on what ground a revision takes over the row of another one."""
+        by = m.owner.revision
+        if not by or by == self.machine.revision:
+            return source
+        ground = vars(self.machine).get("unchanged")
+        return source.taken_over(
+            f"{self.machine.revision}: {ground.in_document('')}" if ground else f"taken over from {by}, not compared"
+        )
+
+    # ------------------------------------------------------------------ steps
+
+    def marker(self, s: Marker, todo: Todo, p: Path) -> Todo:
+        match s.what:
+            case "acquire":
+                self.lock(p, s.on, take=True)
+                p.locks.append(s.on)
+            case "release":
+                p.locks.remove(s.on)
+                self.lock(p, s.on, take=False)
+            case "until":
+                p.guards.append(Not(self.test(s.on, p)))
+            case "leave":
+                return self.resume(p, TRUE)
+        return todo
+
+    def lock(self, p: Path, node: ast.expr, take: bool) -> None:
+        c = self.cell(node, p)
+        if c.type is not bool:
+            raise p.frame.method.error(node, "`with` takes a lock", "Declare the field as `mutex: Lock = UNLOCKED`.")
+        if take:
+            p.guards.append(Not(self.read(node, p)))
+            for held in p.locks:
+                self.order(self.cell(held, p).field, c.field, node, p)
+            self.assign(p, c, TRUE, node)
+            return
+        taken = Assign(c.field, c.args, TRUE)
+        if taken in p.effects:  # taken and released in one step: nobody can see it
+            p.effects.remove(taken)
+        else:
+            self.assign(p, c, FALSE, node)
+
+    def order(self, held: Field, wanted: Field, node: ast.expr, p: Path) -> None:
+        edge = LockEdge(held.name, wanted.name, self.operation_name, p.frame.method.file.name, node.lineno)
+        if edge not in self.spec.lock_order:
+            self.spec.lock_order.append(edge)
+
+    def label(self, y: ast.Yield, p: Path) -> str:
+        if not (isinstance(y.value, ast.Constant) and isinstance(y.value.value, str)):
+            raise p.frame.method.error(
+                y, "the step has no label", 'Write `yield "looked_up"`: traces name the step by it.'
+            )
+        return y.value.value
+
+    def turn(self, s: ast.While, todo: Todo, p: Path) -> Todo:
+        """`while c: yield "label"` waits; any other loop takes at least one step a turn."""
+        c = self.test(s.test, p)
+        only = s.body[0] if len(s.body) == 1 else None
+        if isinstance(only, ast.Expr) and isinstance(only.value, ast.Yield):
+            if c != FALSE:
+                wait = p.fork()
+                wait.guards.append(c)
+                self.pause(wait, s, self.label(only.value, p), chain([Marker("until", s.test)], todo))
+            p.guards.append(Not(c))
+            return todo
+        if id(s) in p.heads:
+            raise p.frame.method.error(
+                s, "a turn of this loop may take no step", 'Every way through the body passes a `yield "label"`.'
+            )
+        p.heads.add(id(s))
+        go = p.fork()
+        go.guards.append(c)
+        self.follow(chain(s.body, (s, todo)), go)
+        p.guards.append(Not(c))
+        return todo
+
+    def pause(self, p: Path, s: ast.stmt, label: str, todo: Todo) -> None:
+        """End the step: park the call with the names that are still needed, and read the rest as a step of the parked call."""
+        m = p.frame.method
+        if p.callers:
+            raise m.error(
+                s, "only an operation itself takes steps", "Move the yield, `with` or `while` out of the helper."
+            )
+        op = self.operation_name
+        k = Kind(f"{op}()")
+        if all(x != k for x in self.spec.kinds):
+            self.spec.kinds.append(k)
+            self.declare(Field(f"{k.name}.live", (k,), bool, False))
+            self.declare(Field(f"{k.name}.at", (k,), Range(0, MOST_STEPS), 0))
+        at, live = self.fields[f"{k.name}.at"], self.fields[f"{k.name}.live"]
+        key, seen = (m.file.path, s.lineno), (m.file.path, s.lineno) in self._points
+        labels = self.spec.steps.setdefault(op, [])
+        if not seen:
+            if len(labels) == MOST_STEPS:
+                raise m.error(s, f"more than {MOST_STEPS} steps in one operation")
+            self._points[key] = len(labels) + 1
+            held = [written(x) for x in p.locks]
+            labels.append(label + (f", holding {', '.join(held)}" if held else ""))
+        point = self._points[key]
+        me: Term = p.call or Var("call", k)
+        if p.call is None:
+            assert isinstance(me, Var)
+            p.params.append(Param(me, Role.NEW, Not(self.live(me))))
+            p.effects.append(Assign(live, (me,), TRUE))
+        saved = self.saved(p, k, todo)
+        for n, f in saved.items():
+            p.effects.append(Assign(f, (me,), p.frame.env[n]))
+        p.effects.append(Assign(at, (me,), Lit(point, at.type)))
+        self.case(p, s, label, None, A_STEP)
+        if seen:
+            return
+        t = Var("call", k)
+        self.standing(p, k, point, saved, at, todo)
+        q = Path(Frame(m, {n: Read(f, (t,)) for n, f in saved.items()}), call=t, locks=list(p.locks), step=label)
+        q.params.append(Param(t, Role.CALL, And(self.live(t), Eq(Read(at, (t,)), Lit(point, at.type)))))
+        self.follow(todo, q)
+
+    def saved(self, p: Path, k: Kind, todo: Todo) -> dict[str, Field]:
+        """The names that the rest of the operation needs become fields of the call in flight."""
+        out = {}
+        needed = _needed(todo).union(*(_loads(x, set()) for x in p.locks))
+        for n in p.frame.env:
+            if n in needed:
+                t = p.frame.env[n].type
+                safe = isinstance(t, Kind) and t.permanent
+                f = self.declare(Field(f"{k.name}.{n}", (k,), t, None, optional=not safe, raw=not safe))
+                if f.type != t:
+                    raise p.frame.method.error(
+                        p.frame.method.node, f"{n!r} names things of two kinds across a step", "Use two names."
+                    )
+                out[n] = f
+        return out
+
+    def standing(self, p: Path, k: Kind, point: int, saved: dict[str, Field], at: Field, todo: Todo) -> None:
+        """What holds while a call stands at the end of a step: its locks are held, and the asserts that follow are true."""
+        x = self.bound("call", k)
+        here = And(self.live(x), Eq(Read(at, (x,)), Lit(point, at.type)))
+        q = Path(Frame(p.frame.method, {n: Read(f, (x,)) for n, f in saved.items()}))
+        where = f"while {k.name} stands at {self.spec.steps[self.operation_name][point - 1]!r}"
+        for lock in p.locks:
+            mine = self.cell(lock, q)
+            self.promise(
+                f"held:{k.name}.{point}:{written(lock)}",
+                "held",
+                forall([x], Implies(here, mine)),
+                f"{written(lock)} is held {where}",
+            )
+            self._holders.append((k, point, mine, x, here))
+            for k2, point2, theirs, y, here2 in self._holders:
+                if theirs.field == mine.field:
+                    z = self.bound("other", k2)
+                    both = And(
+                        here,
+                        substitute(here2, {y: z}),
+                        *(Eq(a, substitute(b, {y: z})) for a, b in zip(mine.args, theirs.args, strict=True)),
+                    )
+                    same = Eq(x, z) if k2 == k and point == point2 else FALSE
+                    self.promise(
+                        f"exclusive:{k.name}.{point}/{k2.name}.{point2}",
+                        "exclusive",
+                        forall([x, z], Implies(both, same)),
+                        "a lock has one holder",
+                    )
+        while todo is not None and isinstance(todo[0], ast.Assert):
+            s, todo = todo
+            assert isinstance(s, ast.Assert)
+            id = str(getattr(s.msg, "value", ""))
+            self.promise(
+                f"standing:{k.name}.{point}:{id}",
+                "standing",
+                forall([x], Implies(here, self.test(s.test, q))),
+                f"{id} holds {where}",
+            )
+
+    def promise(self, id: str, name: str, t: Term, sentence: str) -> None:
+        """A property that the types or the steps imply."""
+        if t != TRUE and all(p.id != id for p in self.spec.properties):
+            file = self.spec.file
+            self.spec.properties.append(
+                Property(
+                    id,
+                    name,
+                    Form.ALWAYS,
+                    Class.STATE,
+                    t,
+                    sentence,
+                    deduced("implied by the declarations"),
+                    file,
+                    0,
+                    lemma=True,
+                )
+            )
+
+
+def _needed(todo: Todo) -> set[str]:
+    """The names whose values the rest of an operation needs."""
+    out: set[str] = set()
+    given: set[str] = set()
+    while todo is not None:
+        s, todo = todo
+        s = s.on if isinstance(s, Marker) else s
+        if isinstance(s, ast.AST):
+            out |= _loads(s, given)
+    return out
+
+
+def _loads(n: ast.AST, given: set[str]) -> set[str]:
+    """The names that a node reads before it gives them a value; what it surely gives one is added to `given`."""
+    match n:
+        case Patch():
+            return set(n.method.parameters()) - given
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            loads = _loads(value, given)
+            given.add(name)
+            return loads
+        case ast.GeneratorExp(generators=gens):
+            inner = given | {g.target.id for g in gens if isinstance(g.target, ast.Name)}
+            return set().union(*(_loads(x, inner) for x in ast.iter_child_nodes(n)))
+        case ast.If() | ast.While() | ast.For():
+            loads = _loads(n.iter if isinstance(n, ast.For) else n.test, given)
+            for block in (n.body, n.orelse):
+                inner = given | ({n.target.id} if isinstance(n, ast.For) and isinstance(n.target, ast.Name) else set())
+                for s in block:
+                    loads |= _loads(s, inner)
+            return loads
+        case ast.Name(id=name, ctx=ast.Load()):
+            return {name} - given
+    return set().union(*(_loads(x, given) for x in ast.iter_child_nodes(n)))
+
+
+def _raises(body: Sequence[ast.stmt]) -> bool:
+    return any(isinstance(n, (ast.Raise, Patch)) for s in body for n in ast.walk(s))
+
+
+def _changes(body: Sequence[ast.stmt]) -> bool:
+    """Are there effects in it (writes, loops, calls for their effect)?"""
+    for s in body:
+        for n in ast.walk(s):
+            if (isinstance(n, (ast.Attribute, ast.Subscript)) and isinstance(n.ctx, ast.Store)) or isinstance(
+                n, ast.For
+            ):
+                return True
+            if isinstance(n, ast.Expr) and not isinstance(n.value, ast.Constant):
+                return True
+    return False
+
+
+__all__ = ["Operations"]

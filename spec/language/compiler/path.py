@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A path: one way through an operation, as far as it has been read."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..assembly import Method
+from ..specification import Check, Param
+from ..terms import TRUE, And, Assign, Field, Term, Var
+
+Todo = Any  # what is left to read: nested pairs (item, rest), or None; an item is a statement or a Marker
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Something to do between statements: `what` is "leave", "acquire", "release" or "until"."""
+
+    what: str
+    on: Any = None
+
+
+@dataclass
+class Frame:
+    """One method being read, and what its names stand for."""
+
+    method: Method
+    env: dict[str, Term]
+
+    def copy(self) -> Frame:
+        return Frame(self.method, dict(self.env))
+
+
+@dataclass
+class Caller:
+    """Where to go on when a method that was entered is left."""
+
+    frame: Frame
+    target: str | None  # the name that gets its value
+    rest: Todo
+    patch: bool = False  # a row that stands in for another: what it answers is the enclosing method's answer
+
+
+@dataclass
+class Path:
+    frame: Frame
+    guards: list[Term] = field(default_factory=list)
+    shown: str = "otherwise"
+    told: list[str] = field(default_factory=list)  # the effects as written
+    effects: list[Assign] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    params: list[Param] = field(default_factory=list)
+    conds: list[Term] = field(default_factory=list)  # `when` and filter conditions around the statement
+    binders: list[Var] = field(default_factory=list)  # loop variables around it
+    reads: list[tuple[Field, tuple[Term, ...]]] = field(default_factory=list)
+    callers: list[Caller] = field(default_factory=list)
+    locks: list[ast.expr] = field(default_factory=list)  # held, in the operation's own frame
+    call: Term | None = None  # the call in flight, after its first step
+    step: str = ""  # the label at which it stood
+    heads: set[int] = field(default_factory=set)  # loops entered in this step
+
+    def fork(self) -> Path:
+        new = replace(self)
+        for k, v in vars(self).items():
+            if isinstance(v, (list, set)):
+                setattr(new, k, type(v)(v))
+        new.frame = self.frame.copy()
+        return new
+
+    @property
+    def home(self) -> Frame:
+        """The frame of the operation itself."""
+        return self.callers[0].frame if self.callers else self.frame
+
+    @property
+    def cond(self) -> Term:
+        return And(*self.conds) if self.conds else TRUE
+
+
+def chain(items: list[Any], rest: Todo) -> Todo:
+    for i in reversed(items):
+        rest = (i, rest)
+    return rest
