@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the words of several engines to one result a property, and to what the engines disagree about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+
+import msgspec
+
+from accelspec.model.verdict import Status, Verdict
+from accelspec.spec.language.specification import Class, Property, Specification
+
+from .results import (
+    Assumption,
+    Disagreement,
+    Expected,
+    Known,
+    Result,
+    Revision,
+    Step,
+    Word,
+    judge,
+    short,
+    steps_of,
+    within,
+    word_of,
+)
+
+# The strongest word first.  A violation has a trace, and outweighs everything.  That nothing can reach what a property
+# speaks about outweighs a proof of it.
+_STRONGEST = (
+    Status.VIOLATED,
+    Status.VACUOUS,
+    Status.PROVED,
+    Status.EXHAUSTED,
+    Status.HOLDS_TO,
+    Status.UNKNOWN,
+    Status.NOT_APPLICABLE,
+)
+
+
+class Said(msgspec.Struct, frozen=True):
+    """One engine's word about one property, as it crosses from a worker process."""
+
+    property: str
+    word: Word
+    trace: list[Step] | None = None
+
+
+def said(verdict: Verdict) -> Said:
+    """A verdict as it crosses from a worker process."""
+    return Said(verdict.property, word_of(verdict), steps_of(verdict.trace))
+
+
+def merge(spec: Specification, law: Property, words: Sequence[Said]) -> Result:
+    """The result about one property: the strongest word, the shortest trace, and why no stronger word was found."""
+    why_not = spec.not_applicable.get(law.id)
+    ranked = sorted(words, key=_strength)
+    best = ranked[0] if ranked else Said(law.id, Word("none", Status.UNKNOWN, reason="no engine spoke about it"))
+    if why_not is not None:
+        best = Said(law.id, Word("author", Status.NOT_APPLICABLE, reason=why_not))
+    expected = _expected(spec, law, words)
+    known = spec.known.get(law.id)
+    times = [w.word.elapsed for w in words if w.word.elapsed is not None]
+    return Result(
+        machine=spec.machine,
+        revision=spec.revision,
+        property=law.id,
+        name=law.name,
+        sentence=law.sentence,
+        kind=law.form,
+        class_=law.cls,
+        lemma=law.lemma,
+        source=str(law.source),
+        verdict=best.word.verdict,
+        expected=expected,
+        judgement=judge(expected, law.form, best.word.verdict),
+        engine=best.word.engine,
+        scope=best.word.scope,
+        depth=best.word.depth,
+        trace=best.trace,
+        reason=_reason(best, ranked),
+        known=Known(known.row, known.why, str(known.source)) if known else None,
+        engines=[w.word for w in words],
+        elapsed=sum(times) if times else None,
+    )
+
+
+def disagreements(spec: Specification, law: Property, words: Iterable[Said]) -> list[Disagreement]:
+    """Pairs of engines of which one shows a violation that the other says there is not."""
+    words = list(words)
+    found = []
+    for bad, good in product(words, words):
+        if bad.word.verdict is Status.VIOLATED and bad.trace is not None and _denies(good.word, bad):
+            shown = f"{bad.word.engine} shows a violation in {len(bad.trace)} steps"
+            what = f"{shown}; {good.word.engine}: {phrase(good.word)}"
+            found.append(
+                Disagreement(
+                    machine=spec.machine,
+                    revision=spec.revision,
+                    about=law.id,
+                    parties=[bad.word.engine, good.word.engine],
+                    what=what,
+                    trace=bad.trace,
+                )
+            )
+    return found
+
+
+def phrase(word: Word | Result) -> str:
+    """A verdict in words: "proved for any number of objects", "holds to depth 8 of Fd=2"."""
+    where = scope_text(word.scope) if word.scope else ""
+    match word.verdict:
+        case Status.PROVED:
+            return f"proved for {where}" if where else "proved for any number of objects"
+        case Status.EXHAUSTED:
+            return f"exhausted {where}"
+        case Status.HOLDS_TO:
+            return f"holds to depth {word.depth} of {where}"
+        case other:
+            return other.value.replace("_", " ")
+
+
+def scope_text(scope: Mapping[str, int]) -> str:
+    """A scope as `--scope` takes it."""
+    return ",".join(f"{kind}={n}" for kind, n in scope.items())
+
+
+def revision_of(spec: Specification, rows: int, operations: int) -> Revision:
+    """What a result file says about a revision, without the rows."""
+    return Revision(
+        machine=spec.machine,
+        revision=spec.revision,
+        sentence=spec.sentence,
+        document=spec.document,
+        operations=operations,
+        all_rows=rows,
+    )
+
+
+def assumptions_of(spec: Specification) -> list[Assumption]:
+    """Every `require` of a revision, each once."""
+    made = (
+        Assumption(
+            machine=spec.machine,
+            revision=spec.revision,
+            operation=a.operation,
+            text=a.text,
+            file=short(a.file),
+            line=a.line,
+        )
+        for a in spec.assumptions
+    )
+    return list(dict.fromkeys(made))
+
+
+def _expected(spec: Specification, law: Property, words: Sequence[Said]) -> Expected | None:
+    if law.id in spec.not_applicable:
+        return Expected.NOT_APPLICABLE
+    if law.id in spec.known:
+        return Expected.VIOLATED
+    # No engine compares two runs: the law is stated, and held to at run time.
+    undecidable = law.cls is Class.TWO_RUNS and all(w.word.verdict is Status.UNKNOWN for w in words)
+    return None if undecidable else Expected.HOLDS
+
+
+def _strength(said: Said) -> tuple[int, int, int]:
+    word = said.word
+    length = len(said.trace) if said.trace is not None else 0
+    return _STRONGEST.index(word.verdict), word.scope is not None, length - (word.depth or 0)
+
+
+def _reason(best: Said, ranked: Sequence[Said]) -> str:
+    """The reason of the word itself; for what holds in a scope only, why no other engine said more."""
+    if best.word.reason or best.word.scope is None or not best.word.verdict.holds:
+        return best.word.reason
+    others = (w.word for w in ranked if w.word.verdict is Status.UNKNOWN and w.word.reason)
+    return "; ".join(dict.fromkeys(f"{w.engine}: {w.reason}" for w in others))
+
+
+def _denies(word: Word, bad: Said) -> bool:
+    """Does the word say that there is no such trace?"""
+    if not word.verdict.holds or not within(bad.word.scope, word.scope):
+        return False
+    return word.verdict is not Status.HOLDS_TO or len(bad.trace or ()) <= (word.depth or 0)

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decision tables and state diagrams, made from rows; and the `transitions` machine beside the interpreter."""
+
+from __future__ import annotations
+
+import random
+from enum import Enum
+
+import pytest
+from transitions import MachineError
+
+from accelspec.model.diagrams import ABSENT, diagram_text, dot, enum_fields, lifecycle, mermaid, state_diagram
+from accelspec.model.evaluate import Interpreter
+from accelspec.model.views import decision_table, rows_by_id, table_text
+from accelspec.spec.language import (
+    DONE,
+    EBADF,
+    EBUSY,
+    EINVAL,
+    OK,
+    Machine,
+    Object,
+    Result,
+    Specification,
+    choose,
+    compile_machine,
+    event,
+    fails,
+    free,
+    kernel,
+    operation,
+    read,
+    require,
+    when,
+)
+
+
+class LampState(Enum):
+    DARK = "off"
+    LIT = "on"
+    BROKEN = "for good"
+
+
+DARK, LIT, BROKEN = LampState
+
+
+class Person(Object, always=True):
+    lamp: Lamp | None = None
+
+
+class Lamp(Object):
+    state: LampState = DARK
+    old: bool = False
+
+
+class Lamps(Machine):
+    """Lamps that people take, switch and drop."""
+
+    machine = "lamp"
+    revision = "1"
+    document = "lamp.c"
+    scope = {"Person": 2, "Lamp": 2}
+
+    @operation
+    def take(self, p: Person) -> Result:
+        require(p.lamp is None)
+        if any(o.lamp is not None for o in Person):
+            return EBUSY("taken", read("take"))
+        lamp = Lamp()
+        p.lamp = lamp
+        return OK("ok", read("take"))
+
+    @operation
+    def switch(self, p: Person) -> Result:
+        if p.lamp is None:
+            return EBADF("none", kernel("fdget"))
+        if p.lamp.state is BROKEN:
+            return EINVAL("broken", read("switch"))
+        if p.lamp.state is LIT:
+            p.lamp.state = DARK
+            return OK("off", read("switch", "the bulb cools"))
+        if fails("bulb"):
+            p.lamp.state = BROKEN
+            return EINVAL("bulb", read("switch"))
+        p.lamp.state = LIT
+        if when(p.lamp.old):
+            p.lamp.state = BROKEN
+        return OK("on", read("switch"))
+
+    @operation
+    def drop(self, p: Person) -> Result:
+        lamp = p.lamp
+        if lamp is None:
+            return EBADF("none", kernel("fdget"))
+        p.lamp = None
+        free(lamp)
+        return OK("ok", read("drop"))
+
+    @event
+    def storm(self) -> Result:
+        require(any(x.state is LIT for x in Lamp))
+        lamp = choose(x for x in Lamp if x.state is LIT)
+        lamp.state = BROKEN
+        return DONE("struck", read("storm"))
+
+
+@pytest.fixture(scope="module")
+def spec() -> Specification:
+    return compile_machine(Lamps)
+
+
+def test_a_table_has_the_rows_in_their_order_with_guard_effects_and_source(spec):
+    table = decision_table(spec, "switch")
+    assert [r.name for r in table.rows] == ["none", "broken", "off", "bulb", "on"]
+    assert [r.outcome for r in table.rows] == ["EBADF", "EINVAL", "OK", "EINVAL", "OK"]
+    off = table.rows[2]
+    assert off.guards == ("p.lamp.state is LIT",)
+    assert off.effects == ("p.lamp.state = DARK",)
+    assert off.source == "[read] switch in lamp.c: the bulb cools"
+    assert table.params == ("p: Person",)
+    assert not table.event
+    assert decision_table(spec, "storm").event
+    assert decision_table(spec, "take").requires == ("p.lamp is None",)
+
+
+def test_table_text_says_all_of_it_within_its_width(spec):
+    text = table_text(decision_table(spec, "switch"), width=60)
+    assert max(map(len, text.splitlines()[1:])) <= 60
+    for words in ("EBADF   none", "if p.lamp.state is LIT", "otherwise", "p.lamp.state = DARK", "the bulb cools"):
+        assert words in text
+
+
+def test_an_unknown_operation_or_field_is_a_key_error(spec):
+    for ask in (lambda: decision_table(spec, "jump"), lambda: state_diagram(spec, "Lamp.old")):
+        with pytest.raises(KeyError):
+            ask()
+
+
+def test_every_row_is_in_a_table(spec):
+    assert set(rows_by_id(spec)) == set(spec.rows())
+
+
+def test_the_diagram_has_exactly_the_changes_that_the_rows_allow(spec):
+    assert [f.name for f in enum_fields(spec)] == ["Lamp.state"]
+    diagram = state_diagram(spec, "Lamp.state")
+    assert {ends: set(rows) for ends, rows in diagram.changes().items()} == {
+        (ABSENT, "DARK"): {"take.ok"},
+        ("LIT", "DARK"): {"switch.off"},
+        ("DARK", "BROKEN"): {"switch.bulb", "switch.on"},
+        ("DARK", "LIT"): {"switch.on"},
+        ("LIT", "BROKEN"): {"storm.struck"},
+        ("DARK", ABSENT): {"drop.ok"},
+        ("LIT", ABSENT): {"drop.ok"},
+        ("BROKEN", ABSENT): {"drop.ok"},
+    }
+
+
+def test_diagrams_as_text(spec):
+    diagram = state_diagram(spec, "Lamp.state")
+    assert "    [*] --> DARK: take.ok\n" in mermaid(diagram)
+    assert '"DARK" -> "BROKEN" [label="switch.bulb\\nswitch.on"];' in dot(diagram)
+    assert "and 1 more" in dot(diagram, most=1)
+    assert "    -> LIT     switch.on\n" in diagram_text(diagram)
+
+
+def test_the_transitions_machine_refuses_what_no_row_does(spec):
+    machine = lifecycle(spec, "Lamp.state")
+    life = machine.model
+    assert life.state == ABSENT
+    assert life.trigger("take.ok", to="DARK")
+    assert not life.trigger("switch.off", to="LIT")
+    assert life.trigger("switch.on", to="LIT")
+    assert life.trigger("storm.struck", to="LIT")  # it struck another
+    assert life.trigger("storm.struck")
+    assert life.state == "BROKEN"
+    with pytest.raises((MachineError, AttributeError)):
+        life.trigger("no.such.row")
+
+
+def test_the_transitions_machine_agrees_with_the_interpreter_on_every_step(spec):
+    interpreter = Interpreter(spec)
+    machine = lifecycle(spec, "Lamp.state")
+    chance = random.Random(7)
+
+    def where(state, lamp: int) -> str:
+        if not interpreter.value(state, "Lamp.live", lamp):
+            return ABSENT
+        return list(LampState)[interpreter.value(state, "Lamp.state", lamp)].name
+
+    seen = set()
+    for _ in range(50):
+        state = next(interpreter.initial())
+        for _ in range(20):
+            move = chance.choice(list(interpreter.moves(state)))
+            for lamp in range(2):
+                before, after = where(state, lamp), where(move.after, lamp)
+                machine.set_state(before)
+                assert machine.model.trigger(move.case.id, to=after), (move.case.id, before, after)
+                seen.add((move.case.id, before, after))
+            state = move.after
+    changes = {(row, a, b) for (a, b), rows in state_diagram(spec, "Lamp.state").changes().items() for row in rows}
+    assert {s for s in seen if s[1] != s[2]} == changes - {("switch.on", "DARK", "BROKEN")}  # no lamp is old
