@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plain breadth-first search: slow, short, and the oracle of every faster engine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from accelspec.spec.language.specification import Form
+
+from ..evaluate import Interpreter
+from ..trace import Move, State, Trace
+from ..verdict import Budget
+from .explored import Reached, looked_at
+
+Parent = tuple[State, int, tuple[int, ...]]  # the state before, number of the case, parameters
+PER_STATE = 450  # bytes, beside the tuple itself: the entry of the table, the entry of the parent, parameters
+
+
+class Search:
+    """One search through the reachable states of an interpreter."""
+
+    def __init__(self, machine: Interpreter, memory: int) -> None:
+        self.machine, self.memory = machine, memory
+        self.parents: dict[State, Parent | None] = dict.fromkeys(machine.initial())
+        self.violations: dict[str, Trace] = {}
+        self.witnesses: dict[str, Trace] = {}
+        self.cases = [0] * len(machine.spec.cases)
+        self.transitions = 0
+
+    def trace(self, state: State, last: Move | None = None) -> Trace:
+        """The shortest run to a state that was found, and one move more."""
+        moves = [last] if last else []
+        while parent := self.parents[state]:
+            before, n, values = parent
+            moves.append(Move(self.machine.spec.cases[n], values, state))
+            state = before
+        return Trace(self.machine.spec, self.machine.scope, state, tuple(reversed(moves)))
+
+    def run(self, budget: Budget) -> Reached:
+        """Search until there is nothing new, or the budget or the memory is spent."""
+        machine, spec, parents = self.machine, self.machine.spec, self.parents
+        always = [(p.id, machine.function(p.term)) for p in looked_at(spec, Form.ALWAYS) if not p.over_step]
+        sometimes = [(p.id, machine.function(p.term)) for p in looked_at(spec, Form.SOMETIMES)]
+        steps = [(p.id, machine.function(p.term)) for p in looked_at(spec, Form.ALWAYS) if p.over_step]
+        after = {n: ps for n, c in enumerate(spec.cases) if (ps := self._after(n)) and c.outcome and not c.crashes}
+        level, depth, stopped = list(parents), -1, ""
+        limit = self.memory // (PER_STATE + sys.getsizeof(level[0])) if level else 0
+        while level and not stopped:
+            new: list[State] = []
+            for i, s in enumerate(level):
+                if i % 64 == 0 and (stopped := self._spent(budget, limit)):
+                    break
+                self._look(s, always, sometimes)
+                found = machine.found(s)
+                self.transitions += len(found)
+                for n, values, t, failed in found:
+                    self.cases[n] += 1
+                    if failed:
+                        self._violated(failed[0], s, n, values, t, failed)
+                        continue
+                    for id, f in steps:
+                        if id not in self.violations and not f(s, t):
+                            self._violated(id, s, n, values, t)
+                    if n in after:
+                        move = Move(spec.cases[n], values, t)
+                        for p in after[n]:
+                            if p.id not in self.violations and not machine.after_call(p, s, t, move):
+                                self._violated(p.id, s, n, values, t)
+                    if t not in parents:
+                        parents[t] = (s, n, values)
+                        new.append(t)
+            else:
+                level, depth = new, depth + 1
+                budget.tell(f"depth {depth}: {len(parents):,} states, {self.transitions:,} transitions")
+        return Reached(len(parents), self.transitions, depth, stopped, self.cases, self.violations, self.witnesses)
+
+    def _after(self, n: int) -> list[Any]:
+        case = self.machine.spec.cases[n]
+        return [p for p in looked_at(self.machine.spec, Form.AFTER) if p.operation == case.operation]
+
+    def _look(
+        self, s: State, always: list[tuple[str, Callable[..., Any]]], sometimes: list[tuple[str, Callable[..., Any]]]
+    ) -> None:
+        for id, f in always:
+            if not f(s, s) and id not in self.violations:
+                self.violations[id] = self.trace(s)
+        for id, f in sometimes:
+            if id not in self.witnesses and f(s, s):
+                self.witnesses[id] = self.trace(s)
+
+    def _violated(
+        self, id: str, s: State, n: int, values: tuple[int, ...], t: State, failed: tuple[str, ...] = ()
+    ) -> None:
+        if id not in self.violations:
+            self.violations[id] = self.trace(s, Move(self.machine.spec.cases[n], values, t, failed))
+
+    def _spent(self, budget: Budget, limit: int) -> str:
+        if budget.spent:
+            return "out of budget"
+        return f"out of memory: the limit is {self.memory:,} bytes" if len(self.parents) > limit else ""
