@@ -4,7 +4,8 @@
 States are tuples of small integers, as in `layout`.  What a case means:
 
 - a GIVEN parameter takes every object (or value) that `where` allows; a NEW one the lowest that `where` allows (all are
-  alike); a CHOSEN one every candidate, and `none` only where there is no candidate; a FAILS one both;
+  alike); a CHOSEN one every candidate that `where` allows, and `none` only where there is no candidate and `where`
+  allows it; a FAILS one both;
 - the checks are looked at in their order, the first that fails ends the run: `Move.failed` names it, the state stays;
 - a write outside a Range is a failed check `range:FIELD`, looked at after the asserts; nothing saturates, nothing is
   raised;
@@ -153,10 +154,9 @@ class Interpreter:
                 out.append(list(Errno).index(move.case.outcome))
             elif v.name in values:
                 out.append(values[v.name])
-            elif call is not None:  # the call has kept its arguments
+            else:  # the call has kept its arguments
+                assert call is not None, v.name
                 out.append(self.value(before, f"{p.operation}().{v.name}", call))
-            else:
-                raise ValueError(f"{p.file}:{p.line}: {p.id}: {p.operation} has no parameter {v.name!r}")
         return out
 
     def replays(self, trace: Trace) -> bool:

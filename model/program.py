@@ -140,21 +140,21 @@ class Program(Writer):
         def fits(i: int) -> Code:
             return self.value(p.where, scope.with_value(p.var, i), pad)
 
-        if p.role is Role.NEW:
-            last = fits(n)
-            first = f"({n},)" if last == 1 else "()" if last == 0 else f"(({n},) if {last} else ())"
-            for i in reversed(range(n)):
-                first = f"({i},) if {fits(i)} else {first}"
-            self.line(pad, f"for {self.bind(p.var, scope, last != 0)} in {first}:")
-            return pad + 1
-        if p.role is Role.CHOSEN:
-            found = self.name("c")
+        if p.role in (Role.NEW, Role.CHOSEN):
             tests = [fits(i) for i in range(n)]
-            self.line(pad, f"{found} = []")
-            for i, test in enumerate(tests):
-                self.line(pad, f"if {test}: {found}.append({i})")
-            none = f" or ({n},)" if isinstance(p.var.type, Kind) else ""
-            self.line(pad, f"for {self.bind(p.var, scope, bool(none))} in {found}{none}:")
+            last = fits(n) if isinstance(p.var.type, Kind) else 0
+            none = f"({n},)" if last == 1 else "()" if last == 0 else f"(({n},) if {last} else ())"
+            if p.role is Role.NEW:
+                values = none
+                for i in reversed(range(n)):
+                    values = f"({i},) if {tests[i]} else {values}"
+            else:
+                found = self.name("c")
+                self.line(pad, f"{found} = []")
+                for i, test in enumerate(tests):
+                    self.line(pad, f"if {test}: {found}.append({i})")
+                values = f"{found} or {none}"
+            self.line(pad, f"for {self.bind(p.var, scope, last != 0)} in {values}:")
             return pad + 1
         values = "(0, 1)" if p.role is Role.FAILS else f"g{self.given.index(p.var)}"
         self.line(pad, f"for {self.bind(p.var, scope, False)} in {values}:")

@@ -22,13 +22,17 @@ def bounds(t: Term) -> tuple[int, int]:
 
 
 def range_checks(case: Case) -> dict[str, Term]:
-    """`range:FIELD` -> what must hold before the case is taken; only for the writes that could leave the range."""
+    """`range:FIELD` -> what must hold before the case is taken; only for writes that could leave the range.
+
+    The compiler states these checks itself, in their place among the asserts; then there is nothing to add.
+    """
     out: dict[str, Term] = {}
+    stated = {k.property for k in case.checks}
     for a in case.effects:
-        if isinstance(a.field.type, Range):
+        name = f"range:{a.field.name}"
+        if isinstance(a.field.type, Range) and name not in stated:
             lo, hi = bounds(a.value)
             if lo < a.field.type.lo or hi > a.field.type.hi:
-                name = f"range:{a.field.name}"
                 out[name] = And(out[name], _inside(a, a.field.type)) if name in out else _inside(a, a.field.type)
     return out
 

@@ -56,9 +56,21 @@ class Explored:
 
 def looked_at(spec: Specification, form: Form) -> list[Property]:
     """The properties of a form that an exploration evaluates: they apply to this revision and speak of one run."""
-    return [
-        p for p in spec.properties if p.form is form and p.cls is not Class.TWO_RUNS and p.id not in spec.not_applicable
-    ]
+    return [p for p in spec.properties if p.form is form and p.id not in spec.not_applicable and not undecided(spec, p)]
+
+
+def undecided(spec: Specification, p: Property) -> str:
+    """Why an exploration cannot decide a property; empty if it can."""
+    if p.cls is Class.TWO_RUNS:
+        return "it compares two runs, an exploration looks at one"
+    if p.form is Form.AFTER:
+        fields = {f.name for f in spec.fields}
+        for c in spec.cases:
+            told = {q.var.name for q in c.params} | {"result"}
+            lost = [v.name for v in p.params if v.name not in told and f"{p.operation}().{v.name}" not in fields]
+            if c.operation == p.operation and c.outcome and lost:
+                return f"{c.id} ends a call that has not kept {', '.join(lost)}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -106,8 +118,8 @@ def conclude(machine: Interpreter, engine: str, r: Reached, elapsed: float | Non
             return verdict(p.id, Status.NOT_APPLICABLE, reason=spec.not_applicable[p.id])
         if p.id in r.violations:
             return violated(p.id, p if p.form is not Form.CHECK else None, r.violations[p.id])
-        if p.cls is Class.TWO_RUNS:
-            return verdict(p.id, Status.UNKNOWN, reason="it compares two runs, an exploration looks at one")
+        if why := undecided(spec, p):
+            return verdict(p.id, Status.UNKNOWN, reason=why)
         if p.form is Form.SOMETIMES:
             if p.id in r.witnesses:
                 return verdict(p.id, Status.PROVED, r.witnesses[p.id], reason="reached")
