@@ -10,6 +10,7 @@
 #   make nightly       the slow tests, on new random cases: SEED=... repeats a night
 #   make bench         the benchmarks
 #   make test-newest   the tests on the newest Python that Debian has
+#   make test-lowest   the tests with the oldest dependencies that pyproject.toml admits
 #   make package       wheel and source archive in dist/, tried in an environment of their own
 #   make lock          resolve the development lock again
 #   make clean         remove everything that was made
@@ -24,7 +25,7 @@ ARGS ?=
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: verify test lint pytest format nightly bench test-newest package lock clean environment
+.PHONY: verify test lint pytest format nightly bench test-newest test-lowest package lock clean environment
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -62,6 +63,13 @@ test-newest:
 	@python=$$(sh tools/newest_python.sh) && \
 		$(MAKE) --no-print-directory pytest PYTHON="$$python" VENV="$(VENV)-newest" ARGS='$(ARGS)'
 
+test-lowest:
+	@sh tools/check_python.sh '$(PYTHON)'
+	@$(PYTHON) -m venv --clear $(VENV)-lowest
+	@$(VENV)-lowest/bin/python -m pip --disable-pip-version-check -qq install uv
+	@$(VENV)-lowest/bin/uv pip install -q --python $(VENV)-lowest/bin/python --resolution lowest-direct -e '.[dev]'
+	$(VENV)-lowest/bin/python -m pytest $(ARGS)
+
 package: $(installed)
 	@sh tools/try_package.sh $(BIN)/python
 
@@ -82,5 +90,5 @@ $(created):
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-newest build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-newest $(VENV)-lowest build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
