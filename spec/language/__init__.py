@@ -64,14 +64,15 @@ from .machine import (
     sometimes,
     violates,
 )
-from .objects import UNLOCKED, Ghost, Lock, Map, Object, Raw, Rigid, Unique
+from .objects import IDLE, UNLOCKED, Busy, Ghost, Lock, Map, Object, Raw, Rigid, Unique
 from .sources import Mark, Source, deduced, kernel, read, stated
 from .specification import Specification
 from .terms import Range
-from .words import choose, fails, free, implies, old, require, when
+from .words import any_of, choose, fails, free, implies, old, require, when
 
 __all__ = [
     "Answer",
+    "Busy",
     "CALLBACK",
     "COUNT",
     "DONE",
@@ -103,6 +104,7 @@ __all__ = [
     "HANG",
     "HANGUP",
     "LOCK_GRAPH",
+    "IDLE",
     "Lock",
     "Machine",
     "Map",
@@ -129,6 +131,7 @@ __all__ = [
     "WOULD_BLOCK",
     "after",
     "always",
+    "any_of",
     "check",
     "choose",
     "compile_machine",

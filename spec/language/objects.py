@@ -120,7 +120,12 @@ class Lock:
         self.held = False
 
 
+class Busy(Lock):
+    """Taken as a lock is, but no part of the lock order: `with p.busy:` says that a call is running, so that exit waits for it."""
+
+
 UNLOCKED = Lock()
+IDLE = Busy()
 
 
 class Declaration:
@@ -139,7 +144,8 @@ class Declaration:
         self.optional = get_origin(hint) in (UnionType, Union)
         if self.optional:
             (hint,) = [a for a in get_args(hint) if a is not type(None)]
-        self.lock = hint is Lock
+        self.lock = hint in (Lock, Busy)
+        self.busy = hint is Busy
         self.type: Any = bool if self.lock else next((m for m in marks if isinstance(m, Range)), hint)
         self.default: Any = False if self.lock else ANY if isinstance(default, Map) else default
         self.ghost, self.raw = "ghost" in marks, "raw" in marks

@@ -197,6 +197,8 @@ def Ite(c: Term, a: Term, b: Term) -> Term:
         return b
     if a.type is bool and isinstance(a, Lit) and isinstance(b, Lit):
         return c if a.value else Not(c)
+    if isinstance(a.type, Range) and isinstance(b.type, Range):
+        return App("ite", (c, a, b), Range(min(a.type.lo, b.type.lo), max(a.type.hi, b.type.hi)))
     return App("ite", (c, a, b), a.type)
 
 
@@ -231,7 +233,12 @@ def members(t: Type) -> list[Any]:
         return list(range(t.lo, t.hi + 1))
     if isinstance(t, Kind):
         raise TypeError(f"{t.name} is a kind: how many there are is for the engine to say")
-    return [False, True] if t is bool else list(iter(t))  # an Enum class
+    return [False, True] if t is bool else list(_enum(t))
+
+
+def _enum(t: type) -> type[enum.Enum]:
+    assert issubclass(t, enum.Enum)
+    return t
 
 
 def walk(t: Term) -> Iterator[Term]:

@@ -23,6 +23,15 @@ def choose(candidates: Iterable[T]) -> T | None:
     return picked
 
 
+def any_of(candidates: Iterable[T]) -> T:
+    """Any one of them (the environment chooses).  The step cannot be taken where there is none."""
+    found: list[T] = list(candidates)
+    if not found:
+        raise NotEnabled("there is no candidate")
+    picked: T = world().pick(found)
+    return picked
+
+
 def require(condition: bool) -> None:
     """The call cannot be made otherwise (an argument that does not exist): it is not offered.  The report lists it as an assumption."""
     if not condition:

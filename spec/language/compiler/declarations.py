@@ -10,7 +10,7 @@ from typing import Any
 from ..assembly import Assembly
 from ..errors import SpecError
 from ..machine import Machine
-from ..objects import declarations, is_kind
+from ..objects import Declaration, declarations, is_kind
 from ..specification import Specification
 from ..terms import ANY, TRUE, And, Assign, Eq, Field, Kind, Not, Range, Term, Type, Var, none, value_after
 from .path import Path
@@ -34,6 +34,7 @@ class Declarations:
         )
         self.kinds: dict[type, Kind] = {}
         self.fields: dict[str, Field] = {}
+        self.busy: set[str] = set()  # fields that say that a call is running, and are no locks
         self._serial = itertools.count()
 
     def kind(self, cls: type) -> Kind:
@@ -59,6 +60,8 @@ class Declarations:
                 default = None if d.optional else d.default
                 if default is ANY and not k.permanent:
                     default = None
+                if d.busy:
+                    self.busy.add(f"{k.name}.{name}")
                 self.declare(
                     Field(
                         f"{k.name}.{name}",
@@ -75,7 +78,10 @@ class Declarations:
         return self.kinds[cls]
 
     def type(self, hint: Any) -> Type:
-        return self.kind(hint) if is_kind(hint) else hint  # type: ignore[no-any-return]
+        """The type that an annotation means: `Ctx | None` -> Ctx, `Annotated[int, Range(0, 3)]` -> the range."""
+        meant = Declaration(hint, None).type
+        t: Type = self.kind(meant) if is_kind(meant) else meant
+        return t
 
     def declare(self, f: Field) -> Field:
         if f.name not in self.fields:

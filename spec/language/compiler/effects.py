@@ -100,7 +100,7 @@ class Effects(Expressions):
             self.effect(s, p)
 
     def name(self, name: str, value: ast.expr, p: Path) -> None:
-        if is_word(value, "choose"):
+        if is_word(value, "choose") or is_word(value, "any_of"):
             assert isinstance(value, ast.Call)
             p.frame.env[name] = self.choose(p, name, value)
         elif isinstance(value, ast.Call) and is_kind(cls := p.frame.method.resolve(value.func)):
@@ -276,7 +276,7 @@ class Effects(Expressions):
             p.effects.append(Assign(f, (x, *keys), blank(f), p.cond, (*(b for b in p.binders if b == x), *keys)))
 
     def choose(self, p: Path, local: str, call: ast.Call) -> Term:
-        """`x = choose(x for x in Kind if …)`: any candidate, `none` only if there is none."""
+        """`x = choose(x for x in Kind if …)`: any candidate, `none` only if there is none; `any_of`: there is one."""
         m = p.frame.method
         gen = call.args[0] if len(call.args) == 1 else call
         if p.binders or p.conds:
@@ -291,5 +291,6 @@ class Effects(Expressions):
         taken = {q.var.name for q in p.params}
         c = Var(local if local not in taken else self.bound(local, x.type).name, x.type)
         some = And(Not(Eq(c, none(c.type))), substitute(ok, {x: c}))
-        p.params.append(Param(c, Role.CHOSEN, Or(some, And(Eq(c, none(c.type)), forall([x], Not(ok))))))
+        nobody = And(Eq(c, none(c.type)), forall([x], Not(ok)))
+        p.params.append(Param(c, Role.CHOSEN, some if is_word(call, "any_of") else Or(some, nobody)))
         return c

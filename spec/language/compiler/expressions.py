@@ -6,10 +6,9 @@ from __future__ import annotations
 import ast
 import enum
 from collections.abc import Sequence
-from typing import Any
 
 from ..assembly import written
-from ..objects import Declaration, is_kind
+from ..objects import is_kind
 from ..specification import Check, Param, Role
 from ..terms import (
     TRUE,
@@ -79,8 +78,8 @@ class Expressions(Declarations):
             raise p.frame.method.error(call, f"{name} takes {len(formal)} arguments, by position: {', '.join(formal)}")
         env = {}
         for (n, hint), a in zip(formal.items(), call.args, strict=True):
-            t = self.term(a, p, want=self.type(_without_none(hint)))
-            self.demand(p, a, t, self.type(_without_none(hint)), f"argument {n} of {name}")
+            t = self.term(a, p, want=self.type(hint))
+            self.demand(p, a, t, self.type(hint), f"argument {n} of {name}")
             env[n] = t
         return Frame(m, env)
 
@@ -298,11 +297,6 @@ class Expressions(Declarations):
 
 def number(k: int) -> Lit:
     return Lit(k, Range(k, k))
-
-
-def _without_none(hint: Any) -> Any:
-    """`Ctx | None` -> Ctx; `Annotated[int, Range(0, 3)]` -> the range."""
-    return Declaration(hint, None).type
 
 
 def _returns(block: Sequence[ast.stmt]) -> bool:

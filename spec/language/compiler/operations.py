@@ -31,7 +31,7 @@ from ..terms import (
     walk,
 )
 from .effects import Effects, decides, merges
-from .expressions import called_method
+from .expressions import called_method, is_word
 from .path import Caller, Frame, Marker, Path, Todo, chain
 
 MOST_STEPS = 15  # labels of one operation
@@ -83,12 +83,15 @@ class Operations(Effects):
                     todo = self.row_test(s, todo, p)
                 case ast.Return() | ast.Raise():
                     todo = self.leave(s, p)
-                case ast.With(items=[item]):
-                    lock = item.context_expr
-                    rest = chain([Marker("acquire", lock), *s.body, Marker("release", lock)], todo)
-                    if not (p.call is None and not p.guards and not p.effects and not p.locks):
-                        return self.pause(p, s, f"waits for {written(lock)}", rest)
-                    todo = rest  # nothing was looked at yet: the call begins when the lock is free
+                case ast.With(items=items):
+                    locks = [i.context_expr for i in items]
+                    takes = [Marker("acquire", x) for x in locks]
+                    rest = chain([*takes, *s.body, *(Marker("release", x) for x in reversed(locks))], todo)
+                    if any(
+                        self.cell(x, p).field.name not in self.busy for x in p.locks
+                    ):  # a call that holds a lock and wants another one: it may have to wait there
+                        return self.pause(p, s, f"waits for {written(locks[0])}", rest)
+                    todo = rest
                 case ast.While():
                     todo = self.turn(s, todo, p)
                 case ast.Expr(value=ast.Yield() as y):
@@ -173,13 +176,20 @@ class Operations(Effects):
                 )
             self.emit(p, s, outcome, value)
             return ENDED
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and m.resolve(value.func) is None:
+            raise m.error(
+                s,
+                f"{value.func.id!r} is not known here",
+                f"Import it: `from accelspec.spec.language import {value.func.id}`.",
+            )
         if isinstance(s, ast.Raise):
             raise m.error(s, "only answers are raised", 'Write `raise EBADF("row", source)`.')
-        if p.callers and not p.callers[-1].patch:
+        helper = bool(p.callers) and not p.callers[-1].patch
+        if value is not None and (frame := self.deciding(value, p) if helper else self.enter(value, p)) is not None:
+            p.frame = frame  # return super().start(p, n): its rows, or its value, become ours
+            return chain([*frame.method.body, Marker("leave")] if helper else frame.method.body, None)
+        if helper:
             return self.resume(p, self.term(value, p) if value is not None else TRUE)
-        if value is not None and called_method(value) is not None and (frame := self.enter(value, p)) is not None:
-            p.frame = frame  # return super().start(p, n): its rows become ours
-            return chain(frame.method.body, None)
         if p.callers and value is None:
             return self.resume(p, TRUE)
         raise m.error(
@@ -254,16 +264,15 @@ class Operations(Effects):
                 s, f"`{written(node)}` is not a source", "Sources are read(…), stated(…), deduced(…), kernel(…)."
             )
         try:
-            found = maker(
-                *map(ast.literal_eval, node.args), **{k.arg or "": ast.literal_eval(k.value) for k in node.keywords}
-            )
+            texts = [_text(m, a) for a in node.args]
+            made: Source = maker(*texts, **{k.arg or "": _text(m, k.value) for k in node.keywords})
         except (ValueError, TypeError) as e:
             raise m.error(
                 s,
                 f"the source cannot be read: {e}",
                 'Plain texts only, and not empty: `read("uacce_fops_open", "why")`.',
             ) from e
-        return found.in_document(m.owner.document)
+        return made.in_document(m.owner.document)
 
     def inherited(self, m: Method, source: Source) -> Source:
         """Say on what ground a revision takes over the row of another one."""
@@ -308,6 +317,8 @@ class Operations(Effects):
             self.assign(p, c, FALSE, node)
 
     def order(self, held: Field, wanted: Field, node: ast.expr, p: Path) -> None:
+        if held.name in self.busy or wanted.name in self.busy:
+            return
         edge = LockEdge(held.name, wanted.name, self.operation_name, p.frame.method.file.name, node.lineno)
         if edge not in self.spec.lock_order:
             self.spec.lock_order.append(edge)
@@ -367,7 +378,7 @@ class Operations(Effects):
         me: Term = p.call or Var("call", k)
         if p.call is None:
             assert isinstance(me, Var)
-            p.params.append(Param(me, Role.NEW, Not(self.live(me))))
+            p.params.append(Param(me, Role.NEW, And(Not(self.live(me)), Not(Eq(me, Lit(None, k))))))
             p.effects.append(Assign(live, (me,), TRUE))
         saved = self.saved(p, k, todo)
         for n, f in saved.items():
@@ -459,6 +470,12 @@ class Operations(Effects):
             )
 
 
+def _text(m: Method, node: ast.expr) -> str:
+    """A literal text, or a constant of the module."""
+    found = m.resolve(node)
+    return found if isinstance(found, str) else str(ast.literal_eval(node))
+
+
 def _needed(todo: Todo) -> set[str]:
     """The names whose values the rest of an operation needs."""
     out: set[str] = set()
@@ -500,14 +517,14 @@ def _raises(body: Sequence[ast.stmt]) -> bool:
 
 
 def _changes(body: Sequence[ast.stmt]) -> bool:
-    """Are there effects in it (writes, loops, calls for their effect)?"""
+    """Are there effects or choices in it (writes, loops, calls for their effect)?"""
     for s in body:
         for n in ast.walk(s):
-            if (isinstance(n, (ast.Attribute, ast.Subscript)) and isinstance(n.ctx, ast.Store)) or isinstance(
-                n, ast.For
-            ):
+            if isinstance(n, (ast.Attribute, ast.Subscript)) and isinstance(n.ctx, ast.Store) or isinstance(n, ast.For):
                 return True
             if isinstance(n, ast.Expr) and not isinstance(n.value, ast.Constant):
+                return True
+            if isinstance(n, ast.Call) and (is_word(n, "choose") or is_word(n, "any_of")):
                 return True
     return False
 

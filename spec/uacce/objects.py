@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The objects of uacce: devices, hardware queues, queues, the hardware unit behind a device."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+from accelspec.spec.kernel import File, Mm
+from accelspec.spec.language import UNLOCKED, Ghost, Lock, Object, Range, Rigid, Unique
+
+FACTS = "docs/facts/uacce.md"
+
+
+class Life(Enum):
+    """The life of a struct uacce_device."""
+
+    ABSENT = "the driver has not probed"
+    ALLOCATED = "uacce_alloc: there is an id, users see nothing yet"
+    REGISTERED = "visible in /dev and /sys"
+    REMOVED = "uacce_remove has returned; descriptions may still pin it"
+    FREED = "the last reference is gone"
+
+
+class Cdev(Enum):
+    """The device's pointer to its character device."""
+
+    NONE = "NULL"
+    ADDED = "added, or to be added by register"
+    STALE = "left behind by a register that failed"
+
+
+class QueueState(Enum):
+    INIT = "owns a hardware queue, not running"
+    STARTED = "running"
+    ZOMBIE = "no hardware queue: half-built, or given back; only close is left"
+
+
+class Slot(Enum):
+    """qfrs[type] of a queue: the marker that a region is mapped."""
+
+    EMPTY = "NULL"
+    SET = "points to the region's marker"
+    STALE = "points to a marker that was freed"
+
+
+class Region(Enum):
+    """What an mmap offset names."""
+
+    MMIO = "0: the doorbells"
+    DUS = "1: the queue's memory, shared by device and user space"
+    OTHER = "2 and above"
+
+
+ABSENT, ALLOCATED, REGISTERED, REMOVED, FREED = Life
+INIT, STARTED, ZOMBIE = QueueState
+EMPTY, SET, STALE = Slot
+MMIO, DUS, OTHER = Region
+
+Once = Annotated[int, Range(0, 2)]  # a count that should never pass 1
+Running = Annotated[int, Range(-1, 2)]  # starts minus stops, which should be 0 or 1
+Few = Annotated[int, Range(0, 2)]
+
+
+class Minor(Object, always=True):
+    """A minor number: given to one device at a time, and given again."""
+
+
+class Device(Object, always=True):
+    """A struct uacce_device."""
+
+    life: Life = ABSENT
+    minor: Minor | None = None  # kept after removal: a node that was kept still names it
+    sva: bool = False  # negotiated: user space addresses are the device's addresses
+    cdev: Cdev = Cdev.NONE
+    filled: bool = False  # the driver has set api, algorithms, region sizes and priv
+    mutex: Lock = UNLOCKED
+    stray_bond: Ghost[bool] = False  # a bond that no queue holds
+
+
+class HwQueue(Object, always=True):
+    """A hardware queue of a device."""
+
+    device: Rigid[Device]
+
+
+class Qm(Object, always=True):
+    """The hardware unit behind a device (HiSilicon QM, physical function): reset and isolation."""
+
+    device: Rigid[Device]
+    stopped: bool = False
+    isolated: bool = False
+    threshold: Few = 0
+    errors: Few = 0  # in the last hour; 2 stands for more
+
+
+class Queue(Object):
+    """A struct uacce_queue: one for each successful open."""
+
+    device: Rigid[Device]  # found by its minor; no reference is held
+    pins: Rigid[Device]  # whose character device the description holds: only this one is kept alive
+    mm: Rigid[Mm]  # of the opener
+    file: Unique[File | None] = None
+    state: QueueState = ZOMBIE
+    hw: HwQueue | None = None
+    bonded: bool = False  # holds a bond of its mm with the device (iommu_sva_bind_device)
+    mmio: Slot = EMPTY
+    dus: Slot = EMPTY
+    listed: bool = False  # in the device's list of queues
+    mutex: Lock = UNLOCKED
+    ready: bool = False  # a completion waits to be seen
+    built: Ghost[bool] = False  # its wait queue and locks are initialised
+    had: Ghost[HwQueue | None] = None  # the hardware queue that it got; mappings reach it
+    gets: Ghost[Once] = 0
+    puts: Ghost[Once] = 0
+    running: Ghost[Running] = 0
