@@ -1,2 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A driver stack that does what the facts say, written independently of the specification."""
+"""A driver stack that does what the facts say, written independently of the specification.
+
+>>> system = System("6.12.117")
+>>> system.alloc(0), system.register(0), system.open(0, 0, 3), system.start(0, 3)
+(0, 0, 3, 0)
+"""
+
+from .faults import FAULTS, Fault
+from .kernel import Call, Errno, Finding, Outcome, Poll, Scheduler, UsageError, name_of, run_threads
+from .system import FIRST_MAPPING, INJECTABLE, System
+from .uacce import BEHAVIOURS, CALLBACKS, SET_QP_CTX, SET_QP_INFO, Behaviour, Provider, RegionType
+
+__all__ = [
+    "BEHAVIOURS",
+    "CALLBACKS",
+    "FAULTS",
+    "FIRST_MAPPING",
+    "INJECTABLE",
+    "SET_QP_CTX",
+    "SET_QP_INFO",
+    "Behaviour",
+    "Call",
+    "Errno",
+    "Fault",
+    "Finding",
+    "Outcome",
+    "Poll",
+    "Provider",
+    "RegionType",
+    "Scheduler",
+    "System",
+    "UsageError",
+    "name_of",
+    "run_threads",
+]

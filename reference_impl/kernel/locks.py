@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sleeping locks that remember in which order they were taken, and report an order that can deadlock."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from .errno import Oops
+from .steps import Pause, Step, Task, point
+
+
+class LockGraph:
+    """Which class of lock was wanted while which was held. A cycle in it is reported once, as a possible deadlock.
+
+    Like the kernel's lockdep, it needs no unlucky run: each order seen once is enough.
+    """
+
+    def __init__(self, report: Callable[[str, str], None]) -> None:
+        self.edges: dict[str, dict[str, str]] = {}  # held -> wanted -> the task that did it first
+        self._report = report
+
+    def wants(self, task: Task, wanted: str) -> None:
+        """Note that `task` wants a lock of class `wanted` with what it holds."""
+        for held in task.held:
+            after = self.edges.setdefault(held.lock_class, {})
+            if wanted not in after:
+                after[wanted] = task.name
+                if path := self.path(wanted, held.lock_class):
+                    steps = [f"{a} -> {b} ({self.edges[a][b]})" for a, b in pairwise(path)]
+                    self._report(
+                        "lock order",
+                        f"{held.lock_class} -> {wanted} ({task.name}) closes a cycle with {', '.join(steps)}",
+                    )
+
+    def path(self, start: str, end: str) -> list[str]:
+        """Return the lock classes on a way from `start` to `end`, or nothing."""
+        ways = [[start]]
+        seen = {start}
+        while ways:
+            way = ways.pop()
+            if way[-1] == end and (len(way) > 1 or start == end):
+                return way
+            for wanted in self.edges.get(way[-1], ()):
+                if wanted not in seen:
+                    seen.add(wanted)
+                    ways.append([*way, wanted])
+        return []
+
+
+class Mutex:
+    """A lock that its owner holds across pauses; a second taker sleeps until it is free.
+
+    >>> yield from mutex.acquire(task)
+    >>> mutex.release(task)
+    """
+
+    __slots__ = ("_graph", "_point", "_wait", "lock_class", "owner")
+
+    def __init__(self, lock_class: str, graph: LockGraph) -> None:
+        self.lock_class = lock_class
+        self.owner: Task | None = None
+        self._graph = graph
+        self._point = point(f"before {lock_class}")
+        self._wait = Pause(lock_class, "lock", lambda: self.owner is None)
+
+    def acquire(self, task: Task) -> Step[None]:
+        """Take the lock, waiting for its owner. Taking it twice is an oops: the task would wait for itself."""
+        if task.held:
+            self._graph.wants(task, self.lock_class)
+        yield self._point
+        while self.owner is not None:
+            if self.owner is task:
+                raise Oops(f"{task.name} takes {self.lock_class} twice")
+            yield self._wait
+        self.owner = task
+        task.held.append(self)
+
+    def release(self, task: Task) -> None:
+        """Give the lock back. Giving back a lock of somebody else is an oops."""
+        if self.owner is not task:
+            raise Oops(f"{task.name} releases {self.lock_class}, which it does not hold")
+        self.owner = None
+        task.held.remove(self)

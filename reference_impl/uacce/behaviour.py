@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the two behaviours differ, and which guard each historical bug takes away: one switch for each decision.
+
+The defaults are Linux 6.12.117. `INTENDED` changes what is ours; a fault (faults.py) changes what was once wrong.
+The code asks these switches and nothing else about which kernel it is.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """One way to be uacce."""
+
+    name: str = "6.12.117"
+
+    # open
+    bind_failure_fails_open: bool = True
+    allocation: Literal["before bind", "after bind"] = "before bind"
+    unbind_when_get_fails: bool = True
+    open_holds_device_lock: bool = True
+    initialise: Literal["after get_queue", "before get_queue"] = "after get_queue"
+
+    # ioctl
+    put_q: Literal["stop", "release"] = "stop"
+    restart: bool = True  # START after PUT_Q
+    ioctl_refuses_dead: bool = True
+    ioctl_holds_device_lock: bool = True
+
+    # mmap and its pieces
+    mmap_refuses_dead: bool = True
+    mmap_checks_under_lock: bool = True
+    mmap_lock: Literal["queue", "device"] = "queue"
+    slot: Literal["page offset", "mmap call"] = "page offset"  # what the close of a piece goes by
+    close_frees: bool = True
+    close_clears_slot: bool = True
+    refuses_move: bool = True
+    fault_handler: Literal["none", "empty success"] = "none"
+
+    # poll
+    dead_mask: Literal["nothing", "error and hang-up"] = "nothing"
+    wakes: Literal["completion", "completion, stop and remove"] = "completion"
+
+    # release, exit
+    release_accounts: bool = False  # takes the mmap lock for it
+    exit_puts_queues: bool = False
+
+    # register and remove
+    failed_register_forgets_cdev: bool = True
+    remove: Literal["put then unmap", "unmap then put", "put only"] = "put then unmap"
+    remove_clears_ops: bool = True
+    unbind_forgets_handle: bool = True
+
+    # sysfs
+    isolate_guarded: bool = True
+
+    # the hardware driver
+    dus_extra_pages: int = 0  # by which its buffer is larger than the size it advertises
+    put_refused_when_stopped: bool = False
+
+
+LINUX_6_12: Final = Behaviour()
+
+INTENDED: Final = replace(
+    LINUX_6_12,
+    name="intended",
+    # No doorbell window: users lose their pages, and cannot get new ones, before the hardware queue is given back.
+    remove="unmap then put",
+    # A slot belongs to one mmap call, so no piece of another map can free it or make it free.
+    slot="mmap call",
+    # The hardware driver never sees a queue that is not complete.
+    initialise="before get_queue",
+    # Who waits on a queue that will never complete is told so.
+    dead_mask="error and hang-up",
+    wakes="completion, stop and remove",
+)
+
+BEHAVIOURS: Final = {behaviour.name: behaviour for behaviour in (LINUX_6_12, INTENDED)}
