@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to be shown, as terms: the proof obligations of a specification, before any solver is chosen.
+
+A state property holds in every reachable state if the initial states have it and every case preserves it.  Nothing is
+explored behind a failed check or a crash, so a crash preserves nothing, and what was checked may be relied on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from accelspec.spec.language.answers import Errno
+from accelspec.spec.language.specification import Case, Class, Form, Param, Property, Role, Specification
+from accelspec.spec.language.terms import (
+    And,
+    Assign,
+    Eq,
+    Kind,
+    Lit,
+    Not,
+    Quant,
+    Read,
+    Term,
+    Var,
+    after,
+    blank,
+    none,
+    rebuild,
+    substitute,
+    walk,
+)
+
+from ..program import conjuncts
+from ..ranges import range_checks
+
+BY_INDUCTION = (Class.STATE, Class.STEP, Class.COUNT)  # the classes of property that obligations can decide
+
+
+@dataclass(frozen=True)
+class Obligation:
+    """`goal` must hold in every state in which the case is taken; without a case, in every initial state.
+
+    A check is an obligation at the place where it stands: the checks before it were passed.
+    """
+
+    property: str
+    goal: Term
+    case: Case | None = None
+    is_check: bool = False
+
+    def row(self) -> str:
+        """Where it arises, for people: "put_q.ok"."""
+        return self.case.id if self.case else "the initial state"
+
+
+def is_state(p: Property) -> bool:
+    """Is it a property of single states?  Those can be relied on in proofs."""
+    return p.form is Form.ALWAYS and p.cls in BY_INDUCTION and not p.over_step and not is_range(p.id)
+
+
+def is_range(id: str) -> bool:
+    """`range:FIELD` is decided where the field is written, like a check: nothing is explored behind a write outside."""
+    return id.startswith("range:")
+
+
+def exists(t: Term) -> Term:
+    """The reference is not `none`."""
+    assert isinstance(t.type, Kind)
+    return Not(Eq(t, none(t.type)))
+
+
+def parameter(p: Param) -> Term:
+    """What the value of a parameter satisfies: only what is chosen may be none."""
+    return And(exists(p.var), p.where) if isinstance(p.var.type, Kind) and p.role is not Role.CHOSEN else p.where
+
+
+def taken(case: Case) -> Term:
+    """The case is taken (its checks are not asked)."""
+    return And(*(parameter(p) for p in case.params), case.guard)
+
+
+def effects(case: Case) -> tuple[Assign, ...]:
+    """The effects, with what the terms leave unsaid: a write to a field of `none` does nothing."""
+    real = {p.var for p in case.params if p.role is not Role.CHOSEN}
+    return tuple(_guarded(a, real) for a in case.effects if not any(isinstance(x, Lit) for x in a.args))
+
+
+def _guarded(a: Assign, real: set[Var]) -> Assign:
+    if a.value == blank(a.field):
+        return a  # `none` is blank already
+    said = {t.args[0] for t in conjuncts(a.when) if isinstance(t, Read) and t.field.is_live}
+    return replace(a, when=And(a.when, *(exists(x) for x in a.args if x not in real and x not in said)))
+
+
+def checks(case: Case) -> Iterator[Obligation]:
+    """The asserts of the case in their order, then the writes to small numbers: each must stay in its range."""
+    for c in case.checks:
+        yield Obligation(c.property, c.term, case, is_check=True)
+    for id, term in range_checks(case).items():
+        yield Obligation(id, term, case, is_check=True)
+
+
+def preserved(p: Property, case: Case, written: tuple[Assign, ...]) -> Obligation | None:
+    """The state or step property after the case; None if the case does not touch it, or if nothing is behind it."""
+    if case.crashes or not (p.over_step or {a.field.name for a in written} & fields_of(p.term)):
+        return None
+    goal = after(p.term, written)
+    return None if goal == p.term and not p.over_step else Obligation(p.id, goal, case)
+
+
+@lru_cache(maxsize=4096)
+def apart(t: Term) -> Term:
+    """The same property with bound variables that no case knows: substitution does not rename what it could capture."""
+    if isinstance(t, Quant):
+        own = Var(f"{t.var.name}'", t.var.type)
+        return Quant(t.op, own, apart(substitute(t.body, {t.var: own})))
+    return rebuild(t, apart)
+
+
+@lru_cache(maxsize=4096)
+def fields_of(t: Term) -> frozenset[str]:
+    """The names of the fields that a term reads."""
+    return frozenset(u.field.name for u in walk(t) if isinstance(u, Read))
+
+
+def afterwards(p: Property, case: Case, spec: Specification, written: tuple[Assign, ...]) -> Obligation | None:
+    """What an `after` property says of a case that completes its operation."""
+    if case.operation != p.operation or case.outcome is None or case.crashes:
+        return None
+    return Obligation(p.id, after(substitute(p.term, arguments(p, case, spec)), written), case)
+
+
+def arguments(p: Property, case: Case, spec: Specification) -> dict[Var, Term]:
+    """An `after` property's parameters at a case: the outcome, the case's own, or what the call in flight remembers."""
+    mine = {q.var.name: q.var for q in case.params}
+    call = next((q.var for q in case.params if q.role is Role.CALL), None)
+    out: dict[Var, Term] = {}
+    for v in p.params:
+        if v.type is Errno:
+            assert case.outcome is not None
+            out[v] = Lit(case.outcome, type(case.outcome))
+        elif v.name in mine:
+            out[v] = mine[v.name]
+        elif call is not None:
+            kept = next((f for f in spec.fields if f.name == f"{case.operation}().{v.name}"), None)
+            if kept is None:
+                raise LookupError(f"{p.id}: at {case.id} nothing remembers {v.name!r}, a parameter of {p.name}")
+            out[v] = Read(kept, (call,), old=True)
+        else:
+            raise LookupError(f"{p.id}: {case.id} has no parameter {v.name!r}")
+    return out
+
+
+def obligations(spec: Specification, properties: list[Property]) -> list[tuple[Case, list[Obligation]]]:
+    """Case by case, what has to be shown: its checks first, then what the properties say about it."""
+    out = []
+    own = [replace(p, term=apart(p.term)) for p in properties]
+    for case in spec.cases:
+        written = effects(case)
+        found = list(checks(case))
+        for p in own:
+            if p.form is Form.AFTER:
+                found += filter(None, [afterwards(p, case, spec, written)])
+            elif p.form is Form.ALWAYS and p.cls in BY_INDUCTION and not is_range(p.id):
+                found += filter(None, [preserved(p, case, written)])
+        out.append((case, found))
+    return out
