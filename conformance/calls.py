@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a call may do: from a state of the specification, every way in which it may go from its start to its end.
+
+A target answers a call when it is over, so the steps of a stepped operation are taken silently, one after another, with
+no other call between them.  A call that some way would lead into a crash, a failing assert or a wait that nothing ends
+is not `safe`: it is never made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from accelspec.model.evaluate import Interpreter
+from accelspec.model.trace import Move, State
+from accelspec.spec.language.answers import Errno
+from accelspec.spec.language.specification import Case, Param, Role, Specification
+from accelspec.spec.language.terms import Kind
+
+MEMORY = 200_000  # offers kept in mind, over all states
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way in which a call may go: its steps in order, of which the last one answers."""
+
+    moves: tuple[Move, ...]
+    ended: bool = True  # False: it waits for another call, so the last step does not answer
+    created: tuple[tuple[Kind, int], ...] = ()  # the objects that exist after it and did not before: kind and index
+    freed: frozenset[tuple[Kind, int]] = frozenset()  # the objects that ceased to exist on the way
+
+    @property
+    def case(self) -> Case:
+        """The case that answered."""
+        return self.moves[-1].case
+
+    @property
+    def after(self) -> State:
+        """The state when the call is over."""
+        return self.moves[-1].after
+
+    @property
+    def outcome(self) -> Errno:
+        """What the call answers."""
+        assert self.case.outcome is not None
+        return self.case.outcome
+
+    @cached_property
+    def rows(self) -> tuple[str, ...]:
+        """The rows of its steps; the last one is the row that answered."""
+        return tuple(move.case.id for move in self.moves)
+
+    @cached_property
+    def row_set(self) -> frozenset[str]:
+        """The same, each once."""
+        return frozenset(self.rows)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The properties whose asserts fail on the way."""
+        return tuple(property for move in self.moves for property in move.failed)
+
+    @property
+    def unsafe(self) -> str:
+        """Why a call that may go this way must not be made; empty: it may."""
+        if self.case.crashes:
+            return f"{self.case.id} ends in {self.outcome.name}"
+        if self.broken:
+            return f"{self.case.id} breaks {', '.join(self.broken)}"
+        return "" if self.ended else f"after {self.case.id} it waits for another call"
+
+    @cached_property
+    def fails(self) -> Mapping[str, bool]:
+        """Which failures it met, and which of them were injected."""
+        return {failure(p): bool(v) for p, v in self.params(Role.FAILS)}
+
+    @cached_property
+    def last_failure(self) -> str | None:
+        """The failure whose errno a row with the outcome CALLBACK hands on; None: a failure that nobody injected."""
+        return next((failure(p) for p, v in reversed(tuple(self.params(Role.FAILS))) if v), None)
+
+    def params(self, role: Role) -> Iterator[tuple[Param, int]]:
+        """The parameters of that role on the way, each with its value."""
+        for move in self.moves:
+            for p, v in zip(move.case.params, move.values, strict=True):
+                if p.role is role:
+                    yield p, v
+
+
+def failure(p: Param) -> str:
+    """The name of an injected failure: that of the function that fails."""
+    return p.var.name.removesuffix(" fails")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A call that a state offers: its arguments, what is made to fail, and all ways in which it may then go."""
+
+    operation: str
+    given: tuple[int, ...]
+    fails: frozenset[str]
+    ways: tuple[Way, ...]
+    unsafe: str = ""  # why it must not be made; empty: it may
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The rows that may answer it."""
+        return tuple(dict.fromkeys(way.case.id for way in self.ways))
+
+    @property
+    def succeeds(self) -> bool:
+        """Does it succeed, whichever way it goes?"""
+        return all(way.outcome.succeeded for way in self.ways)
+
+
+@dataclass
+class Calls:
+    """The calls that states of one specification in one scope offer, kept in mind."""
+
+    interpreter: Interpreter
+    _ways: dict[tuple[State, str], dict[tuple[int, ...], tuple[Way, ...]]] = field(default_factory=dict)
+    _offers: dict[tuple[State, str], tuple[Offer, ...]] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> Specification:
+        """Whose states they are."""
+        return self.interpreter.spec
+
+    def offers(self, state: State, operation: str) -> tuple[Offer, ...]:
+        """Every call of an operation that the state offers, unsafe ones too;
+
+        failures are injected only where they make a difference.
+        """
+        key = state, operation
+        if key not in self._offers:
+            if len(self._offers) > MEMORY:
+                self._offers.clear()
+            self._offers[key] = tuple(self._make_offers(state, operation))
+        return self._offers[key]
+
+    def offer(self, state: State, operation: str, given: tuple[int, ...], fails: frozenset[str]) -> Offer | None:
+        """The call with these arguments and injected failures; None if the state does not offer it (a `require` forbids
+        it, or the scope has no room for what it would create)."""
+        ways = self._by_arguments(state, operation).get(given)
+        return None if ways is None else self._offer(operation, given, fails, ways)
+
+    def _make_offers(self, state: State, operation: str) -> Iterator[Offer]:
+        for given, ways in self._by_arguments(state, operation).items():
+            injected = {
+                frozenset(name for name, is_injected in way.fails.items() if is_injected) for way in ways if way
+            }
+            for fails in sorted(injected | {frozenset()}, key=sorted):
+                offer = self._offer(operation, given, fails, ways)
+                if offer is not None:
+                    yield offer
+
+    @staticmethod
+    def _offer(operation: str, given: tuple[int, ...], fails: frozenset[str], ways: tuple[Way, ...]) -> Offer | None:
+        possible = tuple(w for w in ways if all((name in fails) == met for name, met in w.fails.items()))
+        return (
+            Offer(operation, given, fails, possible, next((w.unsafe for w in possible if w.unsafe), ""))
+            if possible
+            else None
+        )
+
+    def _by_arguments(self, state: State, operation: str) -> dict[tuple[int, ...], tuple[Way, ...]]:
+        """All ways of an operation by the arguments of the call."""
+        key = state, operation
+        if key not in self._ways:
+            if len(self._ways) > MEMORY:
+                self._ways.clear()
+            found: dict[tuple[int, ...], dict[object, Way]] = {}
+            for move in self.interpreter.moves_of(state, operation):
+                given = tuple(v for p, v in zip(move.case.params, move.values, strict=True) if p.role is Role.GIVEN)
+                ways = found.setdefault(given, {})
+                for way in self._ends(operation, state, (move,), {state}):
+                    # ways that differ only in what nobody can tell apart are one
+                    same = (
+                        (way.rows, way.after, tuple(way.fails.items()), tuple(way.params(Role.CHOSEN))) if way else None
+                    )
+                    ways.setdefault(same, way)
+            self._ways[key] = {given: tuple(ways.values()) for given, ways in found.items()}
+        return self._ways[key]
+
+    def _ends(self, operation: str, start: State, moves: tuple[Move, ...], seen: set[State]) -> Iterator[Way]:
+        """Every way to go on with a call that has taken these steps, to its end or to where it waits."""
+        last = moves[-1]
+        if last.case.outcome is not None or last.failed:
+            yield self._way(start, moves)
+            return
+        call = in_flight(last)
+        at = self.interpreter.value(last.after, f"{operation}().at", call)
+        went_on = False
+        for move in self.interpreter.moves_of(last.after, operation, (call,), self.spec.steps[operation][at - 1]):
+            if move.after not in seen:
+                went_on = True
+                yield from self._ends(operation, start, (*moves, move), seen | {last.after})
+        if not went_on:
+            yield replace(self._way(start, moves), ended=False)
+
+    def _way(self, start: State, moves: tuple[Move, ...]) -> Way:
+        """A call from its start to its end, with what it created and freed."""
+        created: dict[tuple[Kind, int], None] = {}
+        freed = set[tuple[Kind, int]]()
+        before = start
+        for move in moves:
+            if move.after is not before:
+                for kind, cells in self._live.items():
+                    if before[cells] != move.after[cells]:
+                        for i, (was, is_now) in enumerate(zip(before[cells], move.after[cells], strict=True)):
+                            if is_now and not was:
+                                created[kind, i] = None
+                            elif was and not is_now:
+                                created.pop((kind, i), None)
+                                freed.add((kind, i))
+            before = move.after
+        return Way(moves, created=tuple(created), freed=frozenset(freed))
+
+    @cached_property
+    def _live(self) -> dict[Kind, slice]:
+        """Which cells say what objects exist, by kind."""
+        layout = self.interpreter.layout
+        kinds = [k for k in self.spec.kinds if not k.permanent and not k.is_call]
+        return {
+            k: slice(layout.offset[f.name], layout.offset[f.name] + layout.size(k))
+            for k in kinds
+            if (f := layout.live(k))
+        }
+
+
+def in_flight(move: Move) -> int:
+    """Which call of its operation a step belongs to: the one that it begins, or that it goes on with."""
+    return next(
+        v
+        for p, v in zip(move.case.params, move.values, strict=True)
+        if p.role is Role.CALL or (p.role is Role.NEW and isinstance(p.var.type, Kind) and p.var.type.is_call)
+    )

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A campaign: many runs of a target against one revision, drawn at random from a seed and steered towards seldom rows.
+
+A first part is run by the generated Hypothesis machine, which is thorough and slow; the rest by a plain random walk,
+which is fast. A finding of either is run again, shrunk and recorded. Nothing here reads a clock: budgets are given.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from accelspec.model.evaluate import Interpreter
+from accelspec.model.verdict import Budget
+from accelspec.spec.language.specification import Specification
+
+from .coverage import ENOUGH, Coverage
+from .disagreement import Disagreement
+from .oracle import LostTrack, Oracle
+from .recording import EXPLAINED, End, Recording
+from .replaying import Failing, ReplayError, rerun
+from .session import Disagreed, Session
+from .shrinking import Shrinker
+from .stateful import explore
+from .steering import Steering
+from .targets import System, Target
+
+MAX_STEPS = 2000
+LENGTHS = (10, 60)  # calls of a run before its drain, at least and at most
+BY_HYPOTHESIS = 0.1  # of the steps
+PATIENCE = 3  # how often an accepted deviation is looked at before its rows are avoided
+
+
+@dataclass
+class CampaignResult:
+    """What a campaign saw.
+
+    `disagreement` is the first that no baseline accepts, shrunk, and `recording` the run that shows it. `deviations`
+    counts the accepted ones that were seen again, `vanished` lists those that were not although their rows were taken.
+    """
+
+    target: str
+    seed: int | None
+    coverage: Coverage
+    disagreement: Disagreement | None = None
+    recording: Recording | None = None
+    deviations: Counter[str] = field(default_factory=Counter)
+    vanished: tuple[str, ...] = ()
+    lost: int = 0  # runs that the oracle could not follow to their end
+    complete: bool = True  # False: stopped before its steps were done
+
+    @property
+    def steps(self) -> int:
+        """Calls made, those of drains too."""
+        return self.coverage.steps
+
+    @property
+    def succeeded(self) -> int:
+        """Calls of those that succeeded."""
+        return self.coverage.succeeded
+
+    @property
+    def examples(self) -> int:
+        """Runs."""
+        return self.coverage.examples
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """How often every row was taken."""
+        return self.coverage.rows
+
+    @property
+    def uncovered(self) -> dict[str, str]:
+        """The rows that were taken less than `ENOUGH` times, each with the reason."""
+        return self.coverage.missing(ENOUGH)
+
+    @property
+    def replay(self) -> str:
+        """The text of a replay file for the finding; empty without one."""
+        return self.recording.encode() if self.recording else ""
+
+    @property
+    def passed(self) -> bool:
+        """Neither a new nor a vanished deviation."""
+        return self.disagreement is None and not self.vanished
+
+
+@dataclass
+class Campaign:
+    """One campaign under way; `fuzz` runs it."""
+
+    oracle: Oracle
+    target: Target
+    seed: int
+    max_steps: int
+    budget: Budget
+    accepted: Collection[str]
+    result: CampaignResult = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.result = CampaignResult(self.target.name, self.seed, Coverage.of(self.oracle.spec))
+        self.random = Random(self.seed)
+        self.session = Session(self.oracle, self.target, self.result.coverage)
+        self.steering = Steering(self.session)
+
+    def run(self) -> CampaignResult:
+        """Everything; the result is also complete after an interruption."""
+        found = explore(self.steering, self.seed, int(self.max_steps * BY_HYPOTHESIS), self.budget, self.counts)
+        while found is None and self.result.steps < self.max_steps:
+            if self.budget.spent:
+                self.result.complete = False
+                break
+            found = self._example()
+        if found is not None:
+            self._report(found)
+        self._explain_rows()
+        self.result.vanished = self._vanished()
+        return self.result
+
+    def new_system(self, random: Random) -> System:
+        """A fresh system with any of the initial states."""
+        spec = self.oracle.spec
+        cells = {cell: random.choice(values) for cell, (_, values) in self.oracle.naming.open_cells.items()}
+        return System(spec.machine, spec.revision, dict(self.oracle.layout.scope), cells)
+
+    def counts(self, disagreement: Disagreement) -> bool:
+        """Is it one of the accepted deviations? Counts it."""
+        if disagreement.signature not in self.accepted:
+            return False
+        self.result.deviations[disagreement.signature] += 1
+        return True
+
+    def accepts(self, disagreement: Disagreement) -> bool:
+        """The same, and avoids its rows after a while: a run ends at every one of them."""
+        if self.result.deviations[disagreement.signature] >= PATIENCE:
+            self.steering.avoid |= set(disagreement.rows)
+        return self.counts(disagreement)
+
+    def _example(self) -> Failing | None:
+        """One run: random calls, then the drain. Answers with a finding that is not accepted."""
+        system = self.new_system(self.random)
+        try:
+            self.session.begin(system)
+            for _ in range(self.random.randint(*LENGTHS)):
+                if self.budget.stop():
+                    return None
+                call = self.steering.draw(self.random)
+                if call is None:
+                    break
+                self.session.perform(call)
+            self.session.drain()
+        except LostTrack:
+            self.result.lost += 1
+        except Disagreed as found:
+            if not self.accepts(found.disagreement):
+                return Failing.of(system, found.disagreement)
+        if self.result.examples % 100 == 0:
+            self.budget.tell(f"{self.result.steps} steps, {self.result.examples} runs")
+        return None
+
+    def _report(self, found: Failing) -> None:
+        """Shrink a finding and record it."""
+        self.budget.tell(f"found after {self.result.steps} steps: {found.disagreement.signature}; shrinking it")
+        small = Shrinker(self.oracle, self.target, found, self.budget).shrink()
+        self.result.disagreement = small.disagreement
+        self.result.recording = small.recording(self.target.name, self.seed)
+
+    def _explain_rows(self) -> None:
+        """Say of the rows that were never taken why."""
+        for row, why in self.steering.reasons().items():
+            if not self.result.coverage.rows[row]:
+                self.result.coverage.never.setdefault(row, why)
+
+    def _vanished(self) -> tuple[str, ...]:
+        """The accepted deviations that were not seen although they had the occasion."""
+        rows = self.result.coverage.rows
+        gone = []
+        for signature in self.accepted:
+            if not self.result.deviations[signature]:
+                left = signature.split(" -> ")[0].split(" or ")
+                if all(rows.get(row, 0) >= ENOUGH for row in left) or " -> " not in signature:
+                    gone.append(signature)
+        return tuple(gone) if self.result.complete and self.result.disagreement is None else ()
+
+
+def fuzz(
+    spec: Specification,
+    target: Target,
+    *,
+    seed: int,
+    max_steps: int = MAX_STEPS,
+    scope: Mapping[str, int] | None = None,
+    budget: Budget | None = None,
+    accepted: Collection[str] = (),
+) -> CampaignResult:
+    """Run a campaign: `max_steps` calls of `target` against `spec`, or as many as the budget allows, up to the first
+    finding.
+
+    `accepted` are the signatures of deviations that are known and end a run without being a finding. The same seed,
+    scope and target make the same calls. Raises TargetError for a target that cannot be used, ValueError for a wrong
+    scope.
+    """
+    oracle = Oracle(Interpreter(spec, scope))
+    return Campaign(oracle, target, seed, max_steps, budget or Budget(), accepted).run()
+
+
+def replay(spec: Specification, target: Target, recorded: Recording) -> CampaignResult:
+    """Make a recorded run again. `disagreement` is what comes of it now, with its whole prefix.
+
+    Raises ReplayError if it was recorded of another machine, or if a call of it is not offered by the revision: then
+    nothing would be shown by the rest of it. TargetError as `fuzz`.
+    """
+    system = recorded.run.system
+    if system.machine != spec.machine:
+        raise ReplayError(f"the run was recorded of {system.machine}@{system.revision}, not of {spec.name}")
+    try:
+        oracle = Oracle(Interpreter(spec, system.scope))
+    except ValueError as error:
+        raise ReplayError(f"the run does not fit {spec.name}: {error}") from error
+    result = CampaignResult(target.name, recorded.run.seed, Coverage.of(spec))
+    found = rerun(oracle, target, system, recorded.calls, result.coverage, strict=True)
+    if found is not None:
+        result.disagreement = found.disagreement
+        result.recording = found.recording(target.name, recorded.run.seed)
+    else:
+        end = End(EXPLAINED)
+        result.recording = Recording.of(system, oracle.history, end, target.name, recorded.run.seed)
+    return result

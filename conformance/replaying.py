@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making a recorded run again: the same calls on a fresh system, held to the specification as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from .coverage import Coverage
+from .disagreement import Disagreement
+from .oracle import LostTrack, Oracle
+from .recording import End, Performed, Recording
+from .session import Disagreed, Session
+from .targets import System, Target
+
+
+class ReplayError(Exception):
+    """A recorded run that cannot be made again: which call, and why."""
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A run that ends in a disagreement: how it begins, its calls with what was seen of them, and the disagreement."""
+
+    system: System
+    calls: tuple[Performed, ...]
+    disagreement: Disagreement
+
+    @classmethod
+    def of(cls, system: System, disagreement: Disagreement) -> Failing:
+        """The run that a disagreement ended."""
+        d = disagreement
+        last = [Performed(d.call, d.observation)] if d.call and d.observation else []
+        return cls(system, (*d.prefix, *last), d)
+
+    def recording(self, target: str, seed: int | None = None) -> Recording:
+        """The run as a file."""
+        end = End(self.disagreement.signature, self.disagreement.summary)
+        return Recording.of(self.system, self.calls, end, target, seed)
+
+
+def rerun(
+    oracle: Oracle,
+    target: Target,
+    system: System,
+    calls: Iterable[Performed],
+    coverage: Coverage | None = None,
+    strict: bool = False,
+) -> Failing | None:
+    """Make recorded calls again and drain at the end; the disagreement that comes of it, with the run that led to it.
+
+    A name that the target gave then stands for what it gives now. Calls that are not offered (any more) are passed
+    over; if `strict`, they raise ReplayError. The oracle's history is then the whole run.
+    """
+    session = Session(oracle, target, coverage or Coverage.of(oracle.spec))
+    renamed: dict[str, str] = {}
+    try:
+        session.begin(system)
+        for number, recorded in enumerate(calls, start=1):
+            call = replace(recorded.call, args=tuple(renamed.get(arg, arg) for arg in recorded.call.args))
+            why = oracle.refuses(call)
+            if why and strict:
+                raise ReplayError(f"call {number}, {recorded.call}, cannot be made: {why}")
+            done = None if why else session.perform(call)
+            now = done.observation.created if done else ()
+            for i, then in enumerate(recorded.observation.created):
+                renamed[then] = now[i] if i < len(now) else "nothing"
+        session.drain()
+    except Disagreed as found:
+        return Failing.of(system, found.disagreement)
+    except LostTrack as why:
+        if strict:
+            raise ReplayError(f"the run cannot be followed: {why}") from why
+    return None

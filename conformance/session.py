@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run of a target under the eyes of the oracle: begin, call by call, and the drain at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from accelspec.model.trace import State
+from accelspec.spec.language.answers import Errno
+
+from .calls import Offer
+from .coverage import Coverage
+from .disagreement import Disagreement
+from .oracle import Candidate, Oracle
+from .recording import Performed
+from .targets import Call, Observation, System, Target
+
+MOST_DRAIN = 200  # calls
+
+
+class Disagreed(Exception):
+    """The target did what no state explains.  Its text is the whole report, for those who see only that."""
+
+    def __init__(self, disagreement: Disagreement) -> None:
+        super().__init__(disagreement.text())
+        self.disagreement = disagreement
+
+
+def succeeded(seen: Observation) -> bool:
+    """Did nothing fail?"""
+    known = Errno.__members__.get(seen.result)
+    return known is not None and known.succeeded
+
+
+@dataclass
+class Session:
+    """A target and an oracle, run after run.
+
+    `perform` and `drain` raise Disagreed for a finding and LostTrack where the run can only be ended; both leave the
+    session ready for the next `begin`.  TargetError goes through.
+    """
+
+    oracle: Oracle
+    target: Target
+    coverage: Coverage
+    system: System = field(init=False)
+    _releases: list[str] = field(default_factory=list)  # operations that gave something back, the useful ones first
+
+    def begin(self, system: System) -> None:
+        """A fresh system."""
+        self.system = system
+        self.oracle.begin(self.target.reset(system))
+        self.coverage.examples += 1
+
+    def perform(self, call: Call) -> Performed:
+        """One call."""
+        seen = self.target.perform(call)
+        done = self.oracle.step(call, seen)
+        if isinstance(done, Disagreement):
+            raise Disagreed(done)
+        self.coverage.took(self.oracle.took, succeeded(seen))
+        return done
+
+    # ------------------------------------------------------------------ what can be called
+
+    def usable(self, offer: Offer) -> bool:
+        """Can the target be asked for it, without anything going wrong that the specification knows of?"""
+        failures = self.target.failures
+        return not offer.unsafe and (failures is None or offer.fails <= failures)
+
+    def operations(self) -> list[str]:
+        """What both specification and target know, in the specification's order."""
+        known = self.target.operations
+        return [op for op in self.oracle.spec.operations() if known is None or op in known]
+
+    def call(self, offer: Offer, candidate: Candidate, errnos: Iterable[str] = ()) -> Call | None:
+        """The offer in the target's words; None if the target never named an object that it speaks about."""
+        args = []
+        naming = self.oracle.naming
+        for var, value in zip(self.oracle.parameters(offer.operation), offer.given, strict=True):
+            name = naming.name(var.type, value, candidate.names)
+            if name is None:
+                return None
+            args.append(name)
+        return Call(offer.operation, tuple(args), dict(zip(sorted(offer.fails), errnos, strict=False)))
+
+    # ------------------------------------------------------------------ the end of a run
+
+    def drain(self) -> None:
+        """Give everything back, as far as calls of the specification can, and look at what is left over:
+
+        a leak is a finding.
+        """
+        order = self._releases or self.operations()
+        for _ in range(MOST_DRAIN):
+            call = next(self._releasing(order), None) or next(self._releasing(self.operations()), None)
+            if call is None:
+                break
+            self.perform(call)
+            if call.operation not in self._releases:
+                self._releases.append(call.operation)
+        if (leak := self.oracle.leftovers(self.target.leftovers())) is not None:
+            raise Disagreed(leak)
+
+    def _releasing(self, operations: list[str]) -> Iterator[Call]:
+        """The calls after which certainly less is in use."""
+        candidate = self.oracle.candidates[0]
+        now = self.in_use(candidate.state)
+        for operation in operations:
+            for offer in self.oracle.calls.offers(candidate.state, operation):
+                if not offer.fails and self.usable(offer) and all(self.in_use(w.after) < now for w in offer.ways):
+                    call = self.call(offer, candidate)
+                    if call is not None and not self.oracle.refuses(call):
+                        yield call
+
+    def in_use(self, state: State) -> int:
+        """How many created objects exist, and how often an object that is always there refers to one."""
+        layout, naming = self.oracle.layout, self.oracle.naming
+        return sum(naming.living(state, kind) for kind in self.oracle.created_kinds) + sum(
+            state[i] < layout.size(kind) for i, kind in self.oracle.holders
+        )

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a specification a Hypothesis state machine: one rule for every operation and event, arguments among those
+offered.
+
+Use it in a test of your own driver::
+
+    TestMyQueue = state_machine(spec, MyQueue()).TestCase
+
+Its rules call the target and hold the answer to the specification; a failing run is shrunk by Hypothesis, and the
+exception's text is the trace with sources. What the rules draw are small numbers: which of the calls that the
+specification offers, those that succeed first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import hypothesis
+import hypothesis.strategies as st
+from hypothesis.errors import Flaky
+from hypothesis.reporting import with_reporter
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from accelspec.model.evaluate import Interpreter
+from accelspec.model.verdict import Budget
+from accelspec.spec.language.specification import Specification
+
+from .calls import Offer
+from .coverage import Coverage
+from .disagreement import Disagreement
+from .oracle import LostTrack, Oracle
+from .replaying import Failing
+from .session import Disagreed, Session
+from .steering import INJECTED, Steering
+from .targets import System, Target
+
+STEPS = 30  # calls of a run before its drain
+MOST = 1 << 16  # of the numbers that rules draw
+
+
+class Spent(BaseException):
+    """The budget ends the run; no Exception, so that Hypothesis does not take it for a finding."""
+
+
+class TargetMachine(RuleBasedStateMachine):
+    """The base of the generated machines: what every rule does."""
+
+    steering: Steering
+    budget: Budget
+    accepts: Callable[[Disagreement], bool]
+    found: list[Failing]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = True
+
+    @property
+    def session(self) -> Session:
+        """The target and the oracle."""
+        return self.steering.session
+
+    def begin(self, cells: Mapping[str, str]) -> None:
+        """A fresh system."""
+        oracle = self.session.oracle
+        self.session.begin(System(oracle.spec.machine, oracle.spec.revision, dict(oracle.layout.scope), dict(cells)))
+        self.over = False
+
+    def offered(self, operation: str) -> list[Offer]:
+        """The calls of an operation that may be made, those that succeed first."""
+        if self.over:
+            return []
+        offers = self.steering.offers(operation, self.session.oracle.candidates[0])
+        return sorted(dict.fromkeys(o for same in offers.values() for o in same), key=lambda o: not o.succeeds)
+
+    def make(self, operation: str, which: int, errno: int) -> None:
+        """One step."""
+        if self.budget.spent:
+            raise Spent
+        offers = self.offered(operation)
+        offer = offers[which % len(offers)]
+        candidate = self.session.oracle.candidates[0]
+        call = self.session.call(offer, candidate, self.steering.errnos(offer, errno))
+        if call is not None and not self.session.oracle.refuses(call):
+            self.watch(lambda: self.session.perform(call))
+
+    def watch(self, act: Callable[[], object]) -> None:
+        """Do something that may end the run."""
+        try:
+            act()
+        except LostTrack:
+            self.over = True
+        except Disagreed as disagreed:
+            self.over = True
+            if not self.accepts(disagreed.disagreement):
+                self.found.append(Failing.of(self.session.system, disagreed.disagreement))
+                raise
+
+    def teardown(self) -> None:
+        """The drain."""
+        if not self.over:
+            self.watch(self.session.drain)
+        self.over = True
+
+
+def state_machine(
+    spec: Specification, target: Target, scope: Mapping[str, int] | None = None
+) -> type[RuleBasedStateMachine]:
+    """The machine of a specification that drives this target. Raises ValueError for a wrong scope."""
+    oracle = Oracle(Interpreter(spec, scope))
+    return generated(Steering(Session(oracle, target, Coverage.of(spec))), Budget(), lambda _: False, [])
+
+
+def generated(
+    steering: Steering, budget: Budget, accepts: Callable[[Disagreement], bool], found: list[Failing]
+) -> type[TargetMachine]:
+    """The machine for a session; every disagreement that is not accepted is appended to `found`."""
+    oracle = steering.session.oracle
+    namespace: dict[str, Any] = {
+        "__doc__": f"Drives {steering.session.target.name} against {oracle.spec.name}.",
+        "steering": steering,
+        "budget": budget,
+        "accepts": staticmethod(accepts),
+        "found": found,
+        "fresh_system": initialize(
+            cells=st.fixed_dictionaries(
+                {c: st.sampled_from(values) for c, (_, values) in oracle.naming.open_cells.items()}
+            )
+        )(lambda self, cells: self.begin(cells)),
+        "nothing": precondition(lambda self: not any(map(self.offered, steering.session.operations())))(
+            rule()(lambda self: None)
+        ),
+    }
+    for operation in steering.session.operations():
+        namespace[f"do_{operation}"] = _rule(operation)
+    return type(f"{oracle.spec.machine}_machine", (TargetMachine,), namespace)
+
+
+def _rule(operation: str) -> Any:
+    """The rule of one operation."""
+
+    def make(self: TargetMachine, which: int, errno: int) -> None:
+        self.make(operation, which, errno)
+
+    make.__name__ = operation
+    numbers = rule(which=st.integers(0, MOST), errno=st.integers(0, len(INJECTED) - 1))
+    return precondition(lambda self: bool(self.offered(operation)))(numbers(make))
+
+
+def explore(
+    steering: Steering, seed: int, steps: int, budget: Budget, accepts: Callable[[Disagreement], bool]
+) -> Failing | None:
+    """Run the generated machine for about that many steps; the finding, if there is one, not yet shrunk.
+
+    The settings are all stated here, as Hypothesis chooses others where the variable CI is set. A campaign shrinks
+    calls and not draws (`shrinking`), which takes a tenth of the runs; in a test of one's own Hypothesis does it.
+    """
+    if steps < STEPS:
+        return None
+    found: list[Failing] = []
+    machine = hypothesis.seed(seed)(generated(steering, budget, accepts, found))
+    settings = hypothesis.settings(
+        max_examples=max(1, steps // STEPS),
+        stateful_step_count=STEPS,
+        derandomize=False,
+        database=None,
+        deadline=None,
+        print_blob=False,
+        report_multiple_bugs=False,
+        verbosity=hypothesis.Verbosity.quiet,
+        phases=(hypothesis.Phase.generate,),
+        suppress_health_check=(hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much),
+    )
+    try:
+        with with_reporter(lambda _: None):
+            run_state_machine_as_test(machine, settings=settings)
+    except (Disagreed, Spent, Flaky):
+        pass
+    return found[-1] if found else None

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which call to make next: one that the specification offers, seldom taken rows first, and mostly one that succeeds.
+
+A walk that draws blindly spends its life on errors: nearly every call is wrong in nearly every state.  So an operation
+is drawn by how seldom its rows were taken, then a row of those that the state offers in the same way, then a call that
+takes it; and while fewer than `SUCCEEDING` of all steps have succeeded, calls that fail are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from accelspec.spec.language.answers import Errno
+from accelspec.spec.language.specification import Case, Param, Role
+
+from .calls import Offer, failure
+from .oracle import Candidate
+from .reasons import conjuncts
+from .session import Session
+from .targets import Call
+
+SUCCEEDING = 0.6
+TRIES = 6  # operations looked at for one call
+INJECTED = ("EIO", "ETIMEDOUT", "ENOSPC", "EACCES", "EINTR", "ENOMEM")  # what an injected failure answers
+REFRESH = 64  # steps between two looks at the counts
+
+
+@dataclass
+class Steering:
+    """Draws calls for a session, by the counts of its coverage; rows in `avoid` are no longer taken."""
+
+    session: Session
+    avoid: set[str] = field(default_factory=set)
+    _operations: list[str] = field(default_factory=list)
+    _weights: list[float] = field(default_factory=list)
+    _fresh: int = 0
+    _rows: dict[str, list[str]] = field(default_factory=dict)
+    _errnos: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _unsafe: dict[str, str] = field(default_factory=dict)  # row -> why calls that may take it were not made
+
+    def __post_init__(self) -> None:
+        self._operations = self.session.operations()
+        for row, cases in self.session.oracle.spec.rows().items():
+            if not all(case.crashes for case in cases):
+                self._rows.setdefault(cases[0].operation, []).append(row)
+        for operation in self._operations:
+            told = {c.outcome.name for c in self.session.oracle.spec.cases if c.operation == operation and c.outcome}
+            self._errnos[operation] = tuple(e for e in INJECTED if e not in told)
+
+    def draw(self, random: Random) -> Call | None:
+        """A call that may be made now; None if none was found."""
+        counts = self.session.coverage
+        must_succeed = counts.succeeded < SUCCEEDING * counts.steps
+        if self._fresh <= 0:
+            self._weights = [sum(self.weight(r) for r in self._rows[op]) + 0.01 for op in self._operations]
+            self._fresh = REFRESH
+        self._fresh -= 1
+        candidate = self.session.oracle.candidates[0]
+        for operation in random.choices(self._operations, self._weights, k=TRIES):
+            offers = self.offers(operation, candidate, must_succeed)
+            if offers:
+                row = random.choices(list(offers), [self.weight(r) for r in offers])[0]
+                call = self.call(random.choice(offers[row]), candidate, random)
+                if call is not None and not self.session.oracle.refuses(call):
+                    return call
+        return None
+
+    def weight(self, row: str) -> float:
+        """How much a row is wanted."""
+        return 1 / (1 + self.session.coverage.rows[row])
+
+    def offers(self, operation: str, candidate: Candidate, must_succeed: bool = False) -> Mapping[str, list[Offer]]:
+        """The usable calls of an operation, by a row that they may take."""
+        found: dict[str, list[Offer]] = {}
+        for offer in self.session.oracle.calls.offers(candidate.state, operation):
+            if offer.unsafe:
+                for way in offer.ways:
+                    self._unsafe.setdefault(way.case.id, way.unsafe or offer.unsafe)
+            elif self.session.usable(offer) and (offer.succeeds or not must_succeed) and not self.avoids(offer):
+                for row in offer.rows:
+                    found.setdefault(row, []).append(offer)
+        return found
+
+    def call(self, offer: Offer, candidate: Candidate, random: Random) -> Call | None:
+        """The offer as a call, each injected failure with some errno that no row of the operation answers."""
+        return self.session.call(offer, candidate, self.errnos(offer, random.randrange(len(INJECTED))))
+
+    def errnos(self, offer: Offer, first: int) -> Iterable[str]:
+        """An errno for every injected failure of an offer."""
+        possible = self._errnos[offer.operation] or (Errno.EIO.name,)
+        return (possible[(first + i) % len(possible)] for i in range(len(offer.fails)))
+
+    def avoids(self, offer: Offer) -> bool:
+        """May it take only rows that are to be avoided?"""
+        return bool(self.avoid) and self.avoid.issuperset(offer.rows)
+
+    def reasons(self) -> dict[str, str]:
+        """Why rows cannot be taken: the target does not offer it, or every call that may take it is unsafe."""
+        out = {row: f"{why}: never made" for row, why in self._unsafe.items()}
+        offered, failures = set(self._operations), self.session.target.failures
+        for row, cases in self.session.oracle.spec.rows().items():
+            if cases[0].operation not in offered:
+                out[row] = f"the target does not offer {cases[0].operation}"
+                continue
+            needed = [{failure(p) for p in c.params if p.role is Role.FAILS and met(c, p)} for c in cases]
+            if failures is not None and all(names - failures for names in needed):
+                out[row] = f"the target cannot make {', '.join(sorted(needed[0] - failures))} fail"
+        return out
+
+
+def met(case: Case, p: Param) -> bool:
+    """Does the guard ask for this failure?"""
+    return p.var in conjuncts(case.guard)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a target is: anything that can be asked to perform a call and says what it saw.
+
+The law of the interface: a target never judges.  It performs what it is told, on a system that `reset` made, and
+reports; whether that was right is for the oracle to say.  Everything that crosses the interface is a name: `process0`,
+`fd1`, `device0` for objects that exist from the start (kind and index, the first letter small), the target's own choice
+(`vma7`: kind and any number) for objects that it creates, members of an enumeration by their name (`DUS`), and outcomes
+by their errno name (`EBUSY`) or as `accelspec.spec.language` calls them (`OK`, `READY`, `HANGUP`, `WOULD_BLOCK`,
+`SIGBUS`, `DONE`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+
+class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The system that a run starts from: how many objects there are of each kind, and what its initial state is free to
+    choose.
+
+    >>> System("uacce", "6.12.117", {"Process": 2, "Fd": 2, "Device": 1}, {"device0.sva": "True"}).cells["device0.sva"]
+    'True'
+    """
+
+    machine: str
+    revision: str
+    scope: dict[str, int]
+    cells: dict[str, str] = {}
+
+
+class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One call of an operation, or one event: its arguments by name, and what is made to fail while it runs.
+
+    `fails` gives each injected failure the errno that the failing function answers: `{"get_queue": "EIO"}`.
+
+    >>> str(Call("open", ("process0", "fd0", "device0"), {"get_queue": "EIO"}))
+    'open(process0, fd0, device0) while get_queue fails with EIO'
+    """
+
+    operation: str
+    args: tuple[str, ...] = ()
+    fails: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        bad = ", ".join(f"{name} fails with {errno}" for name, errno in self.fails.items())
+        return f"{self.operation}({', '.join(self.args)})" + (f" while {bad}" if bad else "")
+
+
+class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What was seen of one call.  Only `result` is owed; everything else is compared where it is given.
+
+    - `result`: `OK`, an errno name, or another outcome.  `OOPS`: the target crashed; `HANG`: it did not answer.
+    - `created`: the names of the objects that the call created, of every kind that calls take as an argument.
+    - `chosen`: what was up to the environment, by the name that the specification gives it: `{"h": "hwQueue1"}`.
+    - `state`: cells of the specification's state after the call: `{"device0.registered": "False", "process0.fd[fd0]":
+      "none"}`. An object that was not named before may be named here (`file3`); from then on it has that name.
+    - `alarms`: what the target itself noticed to be wrong: a lock order report, a use after free, a warning.  Each is a
+      finding.
+    """
+
+    result: str
+    created: tuple[str, ...] = ()
+    chosen: dict[str, str] = {}
+    state: dict[str, str] = {}
+    alarms: tuple[str, ...] = ()
+
+
+class TargetError(Exception):
+    """A target that cannot be used, or that breaks the interface:
+
+    what was wrong, and what to do.  Never a finding about a driver.
+    """
+
+
+@runtime_checkable
+class Target(Protocol):
+    """Anything that can be asked to perform calls.  `targets.python.Driver` implements all of it but the operations."""
+
+    @property
+    def name(self) -> str:
+        """How reports call it: `reference 6.12.117`."""
+        ...
+
+    @property
+    def operations(self) -> frozenset[str] | None:
+        """The operations and events that it offers; None: every one of the machine."""
+        ...
+
+    @property
+    def failures(self) -> frozenset[str] | None:
+        """The failures that it can inject; None: every one of the machine."""
+        ...
+
+    def reset(self, system: System) -> Mapping[str, str]:
+        """Begin again with a fresh system, whatever happened before (a crash too).
+
+        Answers with the initial cells as they are.  A target that cannot choose them names those that it has; of a cell
+        that it does not name nothing is assumed.  Raises TargetError if it cannot be of that size.
+        """
+        ...
+
+    def perform(self, call: Call) -> Observation:
+        """Perform one call and wait for its end.
+
+        A crash and a hang are observations (`OOPS`, `HANG`), not exceptions.
+        """
+        ...
+
+    def leftovers(self) -> Mapping[str, int]:
+        """How many objects of each kind exist;
+
+        kinds that the specification does not know (`Page`) must have none after a drain.
+        """
+        ...
+
+    def close(self) -> None:
+        """End it.  Calling it twice is harmless."""
+        ...
