@@ -17,8 +17,9 @@ class Files(Machine):
         """The driver's release callback."""
 
     def referenced(self, f: File) -> bool:
-        held_by_fd = any(p.fd[n] is f for p in Process for n in Fd)
-        return held_by_fd or any(v.file is f for v in Vma) or f.in_flight or f.sleeper is not Sleeper.NOBODY
+        by_fd = any(p.fd[n] is f for p in Process for n in Fd)
+        by_mapping = any(v.file is f for v in Vma)
+        return by_fd or by_mapping or f.in_flight or f.in_call or f.sleeper is not Sleeper.NOBODY
 
     def fput(self, f: File) -> None:
         """A reference is gone.  At the last one release runs: as task work, so never under the caller's mmap_lock."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from accelspec.spec.language import EFAULT, EINVAL, OK, Result, free, kernel, operation, require
 
 from .files import Files
-from .objects import Vma
+from .objects import Mm, Process, Vma
 
 
 class MemoryMaps(Files):
@@ -16,6 +16,10 @@ class MemoryMaps(Files):
 
     def vma_close(self, v: Vma) -> None:
         """The driver's vm_ops->close of this piece."""
+
+    def alive(self, m: Mm) -> bool:
+        """Does a running process have it?"""
+        return any(p.running and p.mm is m for p in Process)
 
     def unmap(self, v: Vma) -> None:
         """A piece goes away as a whole."""
@@ -29,42 +33,48 @@ class MemoryMaps(Files):
 
     @operation
     def munmap(self, v: Vma) -> Result:
-        self.unmap(v)
-        return OK("ok", kernel("do_vmi_munmap"))
+        require(self.alive(v.mm))
+        with v.mm.mmap_lock:
+            self.unmap(v)
+            return OK("ok", kernel("do_vmi_munmap"))
 
     @operation
     def munmap_head(self, v: Vma) -> Result:
         """The first of two pages: the piece that is closed begins where the mapping began."""
-        require(v.whole)
-        self.vma_close(v)
-        v.pgoff = self.next_page(v)
-        v.whole = False
-        return OK("ok", kernel("__split_vma", "the rest keeps its file reference"))
+        require(v.whole and self.alive(v.mm))
+        with v.mm.mmap_lock:
+            self.vma_close(v)
+            v.pgoff = self.next_page(v)
+            v.whole = False
+            return OK("ok", kernel("__split_vma", "the rest keeps its file reference"))
 
     @operation
     def munmap_tail(self, v: Vma) -> Result:
         """The second of two pages, also as mremap shrinks in place: the piece that is closed begins one page later."""
-        require(v.whole)
-        first = v.pgoff
-        v.pgoff = self.next_page(v)
-        self.vma_close(v)
-        v.pgoff = first
-        v.whole = False
-        return OK("ok", kernel("__split_vma"))
+        require(v.whole and self.alive(v.mm))
+        with v.mm.mmap_lock:
+            first = v.pgoff
+            v.pgoff = self.next_page(v)
+            self.vma_close(v)
+            v.pgoff = first
+            v.whole = False
+            return OK("ok", kernel("__split_vma"))
 
     @operation
     def mprotect_tail(self, v: Vma) -> Result:
         """Other rights for the second page: the mapping is split, nothing is closed."""
-        require(v.whole)
-        Vma(file=v.file, mm=v.mm, pgoff=self.next_page(v), whole=False, ptes=v.ptes, base=v.base, moved=v.moved)
-        v.whole = False
-        return OK("ok", kernel("mprotect_fixup", "no open callback: the driver does not learn of it"))
+        require(v.whole and self.alive(v.mm))
+        with v.mm.mmap_lock:
+            Vma(file=v.file, mm=v.mm, pgoff=self.next_page(v), whole=False, ptes=v.ptes, base=v.base, moved=v.moved)
+            v.whole = False
+            return OK("ok", kernel("mprotect_fixup", "no open callback: the driver does not learn of it"))
 
     @operation
     def mremap_grow(self, v: Vma) -> Result:
-        require(v.whole)
+        require(v.whole and self.alive(v.mm))
         return EFAULT("dont_expand", kernel("vma_to_resize", "VM_DONTEXPAND or VM_PFNMAP"))
 
     @operation
     def mremap_dont_unmap(self, v: Vma) -> Result:
+        require(self.alive(v.mm))
         return EINVAL("dont_unmap", kernel("vma_to_resize", "only for anonymous memory and the like"))

@@ -41,6 +41,7 @@ class File(Object):
     """An open file description: shared by dup, fork, passing, and by every mapping made from it."""
 
     in_flight: bool = False  # a message holds it (SCM_RIGHTS)
+    in_call: bool = False  # a call that takes several steps holds it
     sleeper: Sleeper = Sleeper.NOBODY
 
 

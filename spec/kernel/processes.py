@@ -12,9 +12,6 @@ from .objects import Fd, File, Mm, Process, Vma
 class Processes(MemoryMaps):
     document = "Linux: kernel/fork.c, kernel/exit.c, fs/exec.c"
 
-    def alive(self, m: Mm) -> bool:
-        return any(p.running and p.mm is m for p in Process)
-
     def empty(self, m: Mm) -> bool:
         """An address space that a new process may get."""
         return not self.alive(m) and not any(v.mm is m for v in Vma)

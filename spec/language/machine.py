@@ -22,13 +22,15 @@ class Machine:
     """A machine, or a part of one: operations, events, predicates and properties are its methods.
 
     Of the class variables, `known`, `not_applicable`, `unchanged` and `drops` speak for the class that states them and are never
-    inherited; `scope` is merged with those of the bases.
+    inherited.
     """
 
     machine: ClassVar[str] = ""
     revision: ClassVar[str] = ""
     document: ClassVar[str] = ""  # what `read("function")` in this class refers to
-    scope: ClassVar[dict[str, int]] = {}  # default finite scope: how many objects of a kind
+    scopes: ClassVar[
+        dict[str, dict[str, int]]
+    ] = {}  # named finite scopes: how many objects of a kind (1 where it says nothing)
     known: ClassVar[tuple[Violation, ...]] = ()  # violations that this revision has, and who says so
     not_applicable: ClassVar[dict[str, str]] = {}  # property id -> why it says nothing here
     unchanged: ClassVar[Source | None] = None  # on what ground the rows of the bases are taken over

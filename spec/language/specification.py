@@ -178,12 +178,17 @@ class Specification:
     assumptions: list[Assumption] = field(default_factory=list)
     steps: dict[str, list[str]] = field(default_factory=dict)  # of a stepped operation: its labels; `at` counts from 1
     lock_order: list[LockEdge] = field(default_factory=list)
-    scope: dict[str, int] = field(default_factory=dict)  # the author's default finite scope: kind name -> how many
+    scopes: dict[str, dict[str, int]] = field(default_factory=dict)  # the author's finite scopes: kind name -> how many
 
     @property
     def name(self) -> str:
         """ "uacce@6.12.117" """
         return f"{self.machine}@{self.revision}"
+
+    @property
+    def scope(self) -> dict[str, int]:
+        """The first of the author's finite scopes; one object of each kind where there is none."""
+        return next(iter(self.scopes.values()), {})
 
     def kind(self, name: str) -> Kind:
         return next(k for k in self.kinds if k.name == name)

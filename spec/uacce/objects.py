@@ -49,13 +49,16 @@ class Region(Enum):
 
     MMIO = "0: the doorbells"
     DUS = "1: the queue's memory, shared by device and user space"
-    OTHER = "2 and above"
+    DKO = "v4: for the device and the kernel only"
+    SS = "v4: memory shared between queues"
+    UNKNOWN = "v4: types 4 to 15; since 5.7: any other offset"
+    BEFORE = "v4: an offset before the first region, type 16"
 
 
 ABSENT, ALLOCATED, REGISTERED, REMOVED, FREED = Life
 INIT, STARTED, ZOMBIE = QueueState
 EMPTY, SET, STALE = Slot
-MMIO, DUS, OTHER = Region
+MMIO, DUS, DKO, SS, UNKNOWN, BEFORE = Region
 
 Once = Annotated[int, Range(0, 2)]  # a count that should never pass 1
 Running = Annotated[int, Range(-1, 2)]  # starts minus stops, which should be 0 or 1

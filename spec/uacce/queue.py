@@ -45,7 +45,6 @@ from .objects import (
     FREED,
     INIT,
     MMIO,
-    OTHER,
     REGISTERED,
     REMOVED,
     SET,
@@ -201,8 +200,9 @@ class Queues(Isolation):
         """Two pages of a region.  A private mapping of device memory gets the page frame number as its offset."""
         require(p.running)
         f = self.file_of(p, n)
+        require(not f.in_call)
         q = self.behind(f)
-        if r is OTHER:
+        if r not in (MMIO, DUS):
             return EINVAL("bad_region", read("uacce_fops_mmap", "the page offset is the region's type"))
         if fails("allocation"):
             return ENOMEM("no_memory", read("uacce_fops_mmap"))
@@ -220,7 +220,9 @@ class Queues(Isolation):
                     )
                 self.callback(q)
                 self.set_slot(q, r, SET)
+            f.in_call = True
             yield "not_linked"  # the entries are there, the mapping is not yet found through the file
+            f.in_call = False
             base = 0 if r is MMIO else 1
             Vma(file=f, mm=p.mm, base=base, pgoff=2 if private else base)
             return OK("ok", read("uacce_fops_mmap"))
@@ -247,6 +249,7 @@ class Queues(Isolation):
 
     @operation
     def munmap(self, v: Vma) -> Result:
+        require(self.alive(v.mm))
         with v.mm.mmap_lock:
             loaded = self.marked(v)
             yield "slot_loaded"  # the slot is read before the queue's mutex is taken
@@ -259,16 +262,21 @@ class Queues(Isolation):
     @operation
     def mremap_move(self, v: Vma) -> Result:
         """To another address: the copy is made before the driver refuses, and closing the copy runs uacce_vma_close."""
-        before = self.marked(v)
-        self.vma_close(v)
-        assert self.marked(v) == before, "uacce.I07"
-        return EPERM(
-            "refused",
-            deduced("move_vma closes the copy that uacce_vma_mremap refused: the slot is cleared under a live mapping"),
-        )
+        require(self.alive(v.mm))
+        with v.mm.mmap_lock:
+            before = self.marked(v)
+            self.vma_close(v)
+            assert self.marked(v) == before, "uacce.I07"
+            return EPERM(
+                "refused",
+                deduced(
+                    "move_vma closes the copy that uacce_vma_mremap refused: the slot is cleared under a live mapping"
+                ),
+            )
 
     @operation
     def touch(self, v: Vma) -> Result:
+        require(self.alive(v.mm))
         if not v.ptes:
             return SIGBUS("no_entries", kernel("do_fault", "the mapping has no fault operation"))
         return OK("ok", kernel("the page table entries lead to the device"))

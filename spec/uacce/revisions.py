@@ -13,4 +13,21 @@ class Uacce(Queues, Laws):
     machine = "uacce"
     revision = "6.12.117"
     document = "linux 6.12.117 drivers/misc/uacce/uacce.c"
-    scope = {"Fd": 2, "File": 2, "Queue": 2, "Vma": 2, "HwQueue": 2}
+    scopes = {
+        "one of each": {"Qm": 0},
+        "pieces": {"Qm": 0, "Vma": 2},
+        "two queues": {"Qm": 0, "Fd": 2, "File": 2, "Queue": 2, "HwQueue": 2, "exec()": 0, "exit()": 0, "munmap()": 0},
+        "two processes": {"Qm": 0, "Process": 2, "Mm": 2, "munmap()": 0},
+        "two devices": {
+            "Qm": 0,
+            "Device": 2,
+            "Fd": 2,
+            "File": 2,
+            "Queue": 2,
+            "HwQueue": 2,
+            "Vma": 0,
+            "exec()": 0,
+            "exit()": 0,
+        },
+        "isolation": {"Vma": 0, "exec()": 0, "exit()": 0},
+    }

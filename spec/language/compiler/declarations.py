@@ -20,9 +20,6 @@ class Declarations:
     def __init__(self, machine: type[Machine]) -> None:
         self.machine = machine
         self.assembly = Assembly(machine)
-        scope: dict[str, int] = {}
-        for c in reversed(machine.__mro__):
-            scope.update(vars(c).get("scope", {}))
         self.spec = Specification(
             machine=machine.machine,
             revision=machine.revision,
@@ -30,7 +27,7 @@ class Declarations:
             document=machine.document,
             known={v.property: v for v in vars(machine).get("known", ())},
             not_applicable=dict(vars(machine).get("not_applicable", {})),
-            scope=scope,
+            scopes={name: dict(sizes) for name, sizes in machine.scopes.items()},
         )
         self.kinds: dict[type, Kind] = {}
         self.fields: dict[str, Field] = {}

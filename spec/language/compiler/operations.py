@@ -401,7 +401,7 @@ class Operations(Effects):
             if n in needed:
                 t = p.frame.env[n].type
                 safe = isinstance(t, Kind) and t.permanent
-                f = self.declare(Field(f"{k.name}.{n}", (k,), t, None, optional=not safe, raw=not safe))
+                f = self.declare(Field(f"{k.name}.{n}", (k,), t, None, optional=isinstance(t, Kind), raw=not safe))
                 if f.type != t:
                     raise p.frame.method.error(
                         p.frame.method.node, f"{n!r} names things of two kinds across a step", "Use two names."
