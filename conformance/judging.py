@@ -9,7 +9,7 @@ from itertools import product
 import msgspec
 
 from accelspec.model.verdict import Status, Verdict
-from accelspec.spec.language.specification import Class, Property, Specification
+from accelspec.spec.language.specification import Class, Form, Property, Specification
 
 from .results import (
     Assumption,
@@ -56,7 +56,7 @@ def said(verdict: Verdict) -> Said:
 def merge(spec: Specification, law: Property, words: Sequence[Said]) -> Result:
     """The result about one property: the strongest word, the shortest trace, and why no stronger word was found."""
     why_not = spec.not_applicable.get(law.id)
-    ranked = sorted(words, key=_strength)
+    ranked = sorted(_without_overruled(words), key=_strength)
     best = ranked[0] if ranked else Said(law.id, Word("none", Status.UNKNOWN, reason="no engine spoke about it"))
     if why_not is not None:
         best = Said(law.id, Word("author", Status.NOT_APPLICABLE, reason=why_not))
@@ -111,6 +111,8 @@ def disagreements(spec: Specification, law: Property, words: Iterable[Said]) -> 
 def phrase(word: Word | Result) -> str:
     """A verdict in words: "proved for any number of objects", "holds to depth 8 of Fd=2"."""
     where = scope_text(word.scope) if word.scope else ""
+    if isinstance(word, Result) and word.kind is Form.SOMETIMES and word.verdict is Status.PROVED:
+        return f"reached in {len(word.trace or ())} steps"
     match word.verdict:
         case Status.PROVED:
             return f"proved for {where}" if where else "proved for any number of objects"
@@ -118,8 +120,10 @@ def phrase(word: Word | Result) -> str:
             return f"exhausted {where}"
         case Status.HOLDS_TO:
             return f"holds to depth {word.depth} of {where}"
+        case Status.VIOLATED if isinstance(word, Result):
+            return f"violated in {len(word.trace or ())} steps"
         case other:
-            return other.value.replace("_", " ")
+            return str(other.value).replace("_", " ")
 
 
 def scope_text(scope: Mapping[str, int]) -> str:
@@ -127,15 +131,15 @@ def scope_text(scope: Mapping[str, int]) -> str:
     return ",".join(f"{kind}={n}" for kind, n in scope.items())
 
 
-def revision_of(spec: Specification, rows: int, operations: int) -> Revision:
-    """What a result file says about a revision, without the rows."""
+def revision_of(spec: Specification) -> Revision:
+    """What a result file says about a revision, without its rows."""
     return Revision(
         machine=spec.machine,
         revision=spec.revision,
         sentence=spec.sentence,
         document=spec.document,
-        operations=operations,
-        all_rows=rows,
+        operations=len(spec.operations()),
+        all_rows=len(spec.rows()),
     )
 
 
@@ -163,6 +167,12 @@ def _expected(spec: Specification, law: Property, words: Sequence[Said]) -> Expe
     # No engine compares two runs: the law is stated, and held to at run time.
     undecidable = law.cls is Class.TWO_RUNS and all(w.word.verdict is Status.UNKNOWN for w in words)
     return None if undecidable else Expected.HOLDS
+
+
+def _without_overruled(words: Sequence[Said]) -> list[Said]:
+    """Without `vacuous` in a scope if another scope was large enough to reach what the property speaks about."""
+    reached = any(w.word.scope is not None and (w.word.verdict.holds or w.trace) for w in words)
+    return [w for w in words if not (reached and w.word.verdict is Status.VACUOUS)]
 
 
 def _strength(said: Said) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +25,21 @@ class BadInput(Exception):
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(what + (f"\n    {remedy}" if remedy else ""))
         self.what, self.remedy = what, remedy
+
+
+def refusal(error: Exception) -> BadInput | None:
+    """The mistake of a user that an error of any part of the program tells of; None for an internal error."""
+    from .coverage import CoverageError
+    from .recording import RecordingError
+    from .replaying import ReplayError
+    from .targets import TargetError
+
+    if isinstance(error, BadInput):
+        return error
+    if isinstance(error, (SpecError, CoverageError, RecordingError, ReplayError, TargetError)):
+        what, _, remedy = str(error).partition("\n")
+        return BadInput(what, remedy.strip())
+    return None
 
 
 @dataclass(frozen=True)
@@ -65,10 +80,10 @@ def select(names: Sequence[str], machines: Catalogue | None = None) -> list[Entr
         BadInput: there is no such machine, revision or file, or the file cannot be imported.
         SpecError: a machine file says something that it cannot mean.
     """
-    machines = catalogue() if machines is None else machines
+    ours = (lambda: machines) if machines is not None else catalogue
     found: dict[str, Entry] = {}
-    for name in names or list(machines):
-        for entry in _named(name, machines):
+    for name in names or list(ours()):
+        for entry in _named(name, ours):
             found[entry.reference] = entry
     return list(found.values())
 
@@ -82,20 +97,20 @@ def select_one(name: str, machines: Catalogue | None = None) -> Entry:
     return select([name], machines)[0]
 
 
-def _named(name: str, machines: Catalogue) -> list[Entry]:
+def _named(name: str, machines: Callable[[], Catalogue]) -> list[Entry]:
     where, revision = _split(name)
     if where.endswith(".py"):
         entries = load_file(where)
-    elif where in machines:
-        entries = [Entry(where, r, cls) for r, cls in machines[where].items()]
+    elif where in machines():
+        entries = [Entry(where, r, cls) for r, cls in machines()[where].items()]
     else:
-        raise BadInput(f"no machine is called {where!r}", _machine_hint(name, machines))
+        raise BadInput(f"no machine is called {where!r}", _machine_hint(name, machines()))
     if revision is None:
         return entries
     if chosen := [e for e in entries if e.revision == revision]:
         return chosen
     known = [f"{where}@{e.revision}" for e in entries]
-    raise BadInput(f"{where} has no revision {revision!r}", _did_you_mean(name, known) or f"Known: {', '.join(known)}.")
+    raise BadInput(f"{where} has no revision {revision!r}", did_you_mean(name, known) or f"Known: {', '.join(known)}.")
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -110,10 +125,11 @@ def _machine_hint(name: str, machines: Catalogue) -> str:
     every = [*machines, *(f"{m}@{r}" for m, revisions in machines.items() for r in revisions)]
     behind = next((f"Did you mean {e}?" for e in every if e.endswith("@" + name)), "")
     known = f"Known: {', '.join(machines)}." if machines else "The catalogue is empty."
-    return behind or _did_you_mean(name, every) or known + " A file of your own ends in .py."
+    return behind or did_you_mean(name, every) or known + " A file of your own ends in .py."
 
 
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The nearest known name, as a question; empty if none is near."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"Did you mean {near[0]}?" if near else ""
 
@@ -213,15 +229,27 @@ def parse_scope(text: str) -> dict[str, int]:
     return scope
 
 
-def scope_for(spec: Specification, wished: Mapping[str, int], *, every: bool = True) -> dict[str, int]:
-    """The author's default scope, changed as wished.
+def scopes_for(spec: Specification, wished: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """The author's finite scopes by name; if anything is wished only the first of them, changed as wished.
+
+    Kinds that the specification does not have are passed over, as another machine of the same run may have them.
+    """
+    kinds = {k.name for k in spec.kinds}
+    scopes = {name: dict(sizes) for name, sizes in spec.scopes.items()} or {"default": {}}
+    if not wished:
+        return scopes
+    return {"given": next(iter(scopes.values())) | {k: n for k, n in wished.items() if k in kinds}}
+
+
+def check_scope(specs: Iterable[Specification], wished: Mapping[str, int]) -> None:
+    """Make sure that every kind of a scope is one of some specification.
 
     Raises:
-        BadInput: there is no such kind (unless `every` is false: another machine may have it).
+        BadInput: one is not.
     """
-    kinds = [k.name for k in spec.kinds]
+    specs = list(specs)
+    kinds = list(dict.fromkeys(k.name for s in specs for k in s.kinds if not k.is_call))
     for kind in wished:
-        if kind not in kinds and every:
-            known = ", ".join(k for k in kinds if not k.endswith("()"))
-            raise BadInput(f"{spec.name} has no kind {kind!r}", _did_you_mean(kind, kinds) or f"Known: {known}.")
-    return dict(spec.scope) | {k: n for k, n in wished.items() if k in kinds}
+        if kind not in kinds:
+            names = ", ".join(s.name for s in specs) or "nothing"
+            raise BadInput(f"{names} has no kind {kind!r}", did_you_mean(kind, kinds) or f"Known: {', '.join(kinds)}.")

@@ -40,6 +40,7 @@ class Judgement(Enum):
     NEW = "new violation"  # violated, and the revision does not list it as known
     VANISHED = "no longer violated"  # listed as known, but it holds
     UNDECIDED = "undecided"  # unknown, vacuous, or only up to a depth
+    ACCEPTED = "accepted"  # one of those three, but the baseline has it too
 
 
 class Step(Struct, frozen=True):
@@ -123,6 +124,7 @@ class Disagreement(OfRevision, frozen=True, kw_only=True):
     what: str
     trace: list[Step] | None = None
     replay: Annotated[str, Meta(description="path of a replay file")] = ""
+    accepted: Annotated[bool, Meta(description="the baseline has it too")] = False
 
 
 class Finding(OfRevision, frozen=True, kw_only=True):
@@ -139,10 +141,14 @@ class Campaign(OfRevision, frozen=True, kw_only=True):
     """A fuzz run of a target against a revision."""
 
     target: str
-    seed: int
+    seed: int | None
     steps: int
     succeeded: Annotated[int, Meta(description="steps whose call succeeded")]
+    runs: int = 0
     rows: Annotated[dict[str, int], Meta(description="row -> how often it was taken; 0 where never")] = {}
+    seldom: Annotated[dict[str, str], Meta(description="rows that were taken seldom or never -> why")] = {}
+    vanished: Annotated[list[str], Meta(description="accepted deviations that had the occasion and were not seen")] = []
+    complete: Annotated[bool, Meta(description="false: its budget ended it before its steps were done")] = True
     elapsed: float | None = None
 
 
@@ -202,6 +208,7 @@ class ResultFile(Struct, kw_only=True):
     assumptions: list[Assumption] = []
     revisions: list[Revision] = []
     failures: list[Failure] = []
+    gone: Annotated[list[str], Meta(description="what the baseline has and this run did not find")] = []
 
     def judged(self, judgement: Judgement) -> list[Result]:
         """The results of one judgement, in order."""
@@ -236,7 +243,8 @@ def exit_code(file: ResultFile) -> Exit:
         return Exit.INTERNAL
     judgements = {r.judgement for r in file.results}
     lint = any(f.severity == "error" for f in file.findings)
-    if judgements & {Judgement.NEW, Judgement.VANISHED} or file.disagreements or lint:
+    disagreement = any(not d.accepted for d in file.disagreements)
+    if judgements & {Judgement.NEW, Judgement.VANISHED} or disagreement or lint or file.gone:
         return Exit.FINDING
     if Judgement.UNDECIDED in judgements:
         return Exit.UNDECIDED

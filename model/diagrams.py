@@ -188,29 +188,36 @@ def _label(rows: list[str], most: int, between: str) -> str:
 class Life:
     """One object's field, driven by rows: the model of a `transitions` machine."""
 
+    machine: Machine
     state: str
     trigger: Callable[..., bool]  # trigger(row, to=STATE): take a row that leaves the field in that state
 
+    def put(self, state: str) -> None:
+        """Go to a state, whatever led there."""
+        self.machine.set_state(state)
 
-def lifecycle(spec: Specification, field: str) -> Machine:
+
+def lifecycle(spec: Specification, field: str) -> Life:
     """A `transitions` machine for one enum field of one object, built from the rows.
 
     Its triggers are row ids; its states those of the field, and ABSENT.  `life.trigger("start.ok", to="STARTED")` is
     true if the row can take the object from where it is to that state; to the objects that it does not speak about a
     row does nothing.
 
-    >>> machine = lifecycle(spec, "Queue.state")                        # doctest: +SKIP
-    >>> machine.model.trigger("open.ok", to="INIT"), machine.model.state  # doctest: +SKIP
+    >>> life = lifecycle(spec, "Queue.state")                # doctest: +SKIP
+    >>> life.trigger("open.ok", to="INIT"), life.state       # doctest: +SKIP
     (True, 'INIT')
     """
     d = state_diagram(spec, field)
-    machine = Machine(model=Life(), states=[ABSENT, *d.states], initial=ABSENT, auto_transitions=False, send_event=True)
+    life = Life()
+    machine = Machine(model=life, states=[ABSENT, *d.states], initial=ABSENT, auto_transitions=False, send_event=True)
+    life.machine = machine
     for e in d.edges:
         machine.add_transition(e.row, e.source, e.target, conditions=_Goes(e.target))
     for row in spec.rows():
         for s in (ABSENT, *d.states):
             machine.add_transition(row, s, None, conditions=_Goes(s))
-    return machine
+    return life
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from transitions import MachineError
 
 from accelspec.model.diagrams import ABSENT, diagram_text, dot, enum_fields, lifecycle, mermaid, state_diagram
 from accelspec.model.evaluate import Interpreter
+from accelspec.model.trace import State
 from accelspec.model.views import decision_table, rows_by_id, table_text
 from accelspec.spec.language import (
     DONE,
@@ -59,7 +60,7 @@ class Lamps(Machine):
     machine = "lamp"
     revision = "1"
     document = "lamp.c"
-    scope = {"Person": 2, "Lamp": 2}
+    scopes = {"two": {"Person": 2, "Lamp": 2}}  # noqa: RUF012
 
     @operation
     def take(self, p: Person) -> Result:
@@ -99,8 +100,9 @@ class Lamps(Machine):
     @event
     def storm(self) -> Result:
         require(any(x.state is LIT for x in Lamp))
-        lamp = choose(x for x in Lamp if x.state is LIT)
-        lamp.state = BROKEN
+        struck = choose(x for x in Lamp if x.state is LIT)
+        assert struck is not None, "lamp.L01"
+        struck.state = BROKEN
         return DONE("struck", read("storm"))
 
 
@@ -109,7 +111,7 @@ def spec() -> Specification:
     return compile_machine(Lamps)
 
 
-def test_a_table_has_the_rows_in_their_order_with_guard_effects_and_source(spec):
+def test_a_table_has_the_rows_in_their_order_with_guard_effects_and_source(spec: Specification) -> None:
     table = decision_table(spec, "switch")
     assert [r.name for r in table.rows] == ["none", "broken", "off", "bulb", "on"]
     assert [r.outcome for r in table.rows] == ["EBADF", "EINVAL", "OK", "EINVAL", "OK"]
@@ -123,24 +125,24 @@ def test_a_table_has_the_rows_in_their_order_with_guard_effects_and_source(spec)
     assert decision_table(spec, "take").requires == ("p.lamp is None",)
 
 
-def test_table_text_says_all_of_it_within_its_width(spec):
+def test_table_text_says_all_of_it_within_its_width(spec: Specification) -> None:
     text = table_text(decision_table(spec, "switch"), width=60)
     assert max(map(len, text.splitlines()[1:])) <= 60
     for words in ("EBADF   none", "if p.lamp.state is LIT", "otherwise", "p.lamp.state = DARK", "the bulb cools"):
         assert words in text
 
 
-def test_an_unknown_operation_or_field_is_a_key_error(spec):
+def test_an_unknown_operation_or_field_is_a_key_error(spec: Specification) -> None:
     for ask in (lambda: decision_table(spec, "jump"), lambda: state_diagram(spec, "Lamp.old")):
         with pytest.raises(KeyError):
             ask()
 
 
-def test_every_row_is_in_a_table(spec):
+def test_every_row_is_in_a_table(spec: Specification) -> None:
     assert set(rows_by_id(spec)) == set(spec.rows())
 
 
-def test_the_diagram_has_exactly_the_changes_that_the_rows_allow(spec):
+def test_the_diagram_has_exactly_the_changes_that_the_rows_allow(spec: Specification) -> None:
     assert [f.name for f in enum_fields(spec)] == ["Lamp.state"]
     diagram = state_diagram(spec, "Lamp.state")
     assert {ends: set(rows) for ends, rows in diagram.changes().items()} == {
@@ -155,7 +157,7 @@ def test_the_diagram_has_exactly_the_changes_that_the_rows_allow(spec):
     }
 
 
-def test_diagrams_as_text(spec):
+def test_diagrams_as_text(spec: Specification) -> None:
     diagram = state_diagram(spec, "Lamp.state")
     assert "    [*] --> DARK: take.ok\n" in mermaid(diagram)
     assert '"DARK" -> "BROKEN" [label="switch.bulb\\nswitch.on"];' in dot(diagram)
@@ -163,9 +165,8 @@ def test_diagrams_as_text(spec):
     assert "    -> LIT     switch.on\n" in diagram_text(diagram)
 
 
-def test_the_transitions_machine_refuses_what_no_row_does(spec):
-    machine = lifecycle(spec, "Lamp.state")
-    life = machine.model
+def test_the_transitions_machine_refuses_what_no_row_does(spec: Specification) -> None:
+    life = lifecycle(spec, "Lamp.state")
     assert life.state == ABSENT
     assert life.trigger("take.ok", to="DARK")
     assert not life.trigger("switch.off", to="LIT")
@@ -177,12 +178,12 @@ def test_the_transitions_machine_refuses_what_no_row_does(spec):
         life.trigger("no.such.row")
 
 
-def test_the_transitions_machine_agrees_with_the_interpreter_on_every_step(spec):
+def test_the_transitions_machine_agrees_with_the_interpreter_on_every_step(spec: Specification) -> None:
     interpreter = Interpreter(spec)
-    machine = lifecycle(spec, "Lamp.state")
+    life = lifecycle(spec, "Lamp.state")
     chance = random.Random(7)
 
-    def where(state, lamp: int) -> str:
+    def where(state: State, lamp: int) -> str:
         if not interpreter.value(state, "Lamp.live", lamp):
             return ABSENT
         return list(LampState)[interpreter.value(state, "Lamp.state", lamp)].name
@@ -194,8 +195,8 @@ def test_the_transitions_machine_agrees_with_the_interpreter_on_every_step(spec)
             move = chance.choice(list(interpreter.moves(state)))
             for lamp in range(2):
                 before, after = where(state, lamp), where(move.after, lamp)
-                machine.set_state(before)
-                assert machine.model.trigger(move.case.id, to=after), (move.case.id, before, after)
+                life.put(before)
+                assert life.trigger(move.case.id, to=after), (move.case.id, before, after)
                 seen.add((move.case.id, before, after))
             state = move.after
     changes = {(row, a, b) for (a, b), rows in state_diagram(spec, "Lamp.state").changes().items() for row in rows}

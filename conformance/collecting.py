@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the messages of many tasks to one result file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from accelspec.model.views import Row, rows_by_id
+from accelspec.spec.language.sources import deduced
+from accelspec.spec.language.specification import Class, Form, Property, Specification
+from accelspec.spec.language.terms import TRUE
+
+from .judging import Said, assumptions_of, disagreements, merge, revision_of
+from .results import (
+    Campaign,
+    Disagreement,
+    Exploration,
+    Failure,
+    Finding,
+    Result,
+    ResultFile,
+    Revision,
+    short,
+)
+from .tasks import Failed, Task
+from .workers import Ended, Event
+
+
+@dataclass
+class Collector:
+    """Takes events, and closes a revision when the last of its tasks has ended.
+
+    `only` limits the results to some properties (ids); the engines may have looked at all of them.
+    """
+
+    specs: Mapping[str, Specification]  # by full name, in the order of the report
+    tasks: Sequence[Task]
+    file: ResultFile
+    only: frozenset[str] | None = None
+    explained: bool = True  # properties that no engine spoke about are results too
+    _words: dict[str, dict[str, list[Said]]] = field(default_factory=dict)
+    _open: dict[str, int] = field(default_factory=dict)
+    _closed: dict[str, tuple[Revision, list[Result]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.specs:
+            self._words[name] = {}
+            self._open[name] = sum(t.name == name for t in self.tasks)
+
+    def take(self, task: Task, event: Event) -> None:
+        """One event."""
+        match event:
+            case Said(property=property):
+                self._words[task.name].setdefault(property, []).append(event)
+            case Exploration():
+                self.file.explorations.append(event)
+            case Finding():
+                self.file.findings.append(event)
+            case Campaign():
+                self.file.campaigns.append(event)
+            case Disagreement():
+                self.file.disagreements.append(event)
+            case Failed(what=what, details=details):
+                spec = self.specs[task.name]
+                self.file.failures.append(
+                    Failure(
+                        machine=spec.machine,
+                        revision=spec.revision,
+                        task=task.engine.value,
+                        what=what,
+                        details=details,
+                    )
+                )
+                self._end(task)
+            case Ended():
+                self._end(task)
+
+    def _end(self, task: Task) -> None:
+        self._open[task.name] -= 1
+        if self._open[task.name] == 0:
+            self._close(task.name)
+
+    def closed(self, name: str) -> bool:
+        """Have all tasks of that revision ended?"""
+        return name in self._closed
+
+    def revision(self, name: str) -> Revision:
+        """What the file says about a closed revision."""
+        return self._closed[name][0]
+
+    def finish(self) -> None:
+        """Close what is still open, with what there is, and put everything into the order of the report."""
+        for name in self.specs:
+            if name not in self._closed:
+                self._close(name)
+        self.sort()
+
+    def sort(self) -> None:
+        """Revisions and results in the order in which the revisions were asked for, whatever ended first."""
+        closed = [self._closed[name] for name in self.specs if name in self._closed]
+        self.file.revisions = [revision for revision, _ in closed]
+        self.file.results = [result for _, results in closed for result in results]
+        order = {(s.machine, s.revision): n for n, s in enumerate(self.specs.values())}
+        for part in (self.file.explorations, self.file.findings, self.file.campaigns, self.file.disagreements):
+            part.sort(key=lambda x: order[x.machine, x.revision])
+
+    def _close(self, name: str) -> None:
+        spec, words = self.specs[name], self._words[name]
+        results: list[Result] = []
+        for law in laws(spec, words):
+            if self.only is not None and law.id not in self.only:
+                continue
+            if law.id in words or self.explained or law.id in spec.not_applicable:
+                results.append(merge(spec, law, words.get(law.id, ())))
+                self.file.disagreements += disagreements(spec, law, words.get(law.id, ()))
+        revision = revision_of(spec)
+        self._closed[name] = (msgspec.structs.replace(revision, rows=_rows(spec, results)), results)
+        self.file.assumptions += assumptions_of(spec)
+
+
+def laws(spec: Specification, words: Iterable[str]) -> list[Property]:
+    """The properties of a specification, and those that only engines know: ranges, and checks without a method."""
+    stated = {p.id: p for p in spec.properties}
+    implied = [id for id in words if id not in stated]
+    return [*stated.values(), *(_implied(spec, id) for id in implied)]
+
+
+def _implied(spec: Specification, id: str) -> Property:
+    what, _, where = id.partition(":")
+    sentence = f"{where} stays within its range." if what == "range" else ""
+    name = "stays_in_range" if what == "range" else "asserted"
+    return Property(
+        id, name, Form.CHECK, Class.COUNT, TRUE, sentence, deduced("implied by the types"), spec.file, 0, lemma=True
+    )
+
+
+def _rows(spec: Specification, results: Iterable[Result]) -> dict[str, Row]:
+    """The rows that traces and known violations speak about."""
+    rows = rows_by_id(spec)
+    used = dict.fromkeys(s.row for r in results for s in r.trace or ())
+    used |= dict.fromkeys(r.known.row for r in results if r.known)
+    return {id: replace(rows[id], file=short(rows[id].file)) for id in used if id in rows}

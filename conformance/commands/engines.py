@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that run engines: verify, prove, explore, matrix, explain."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+
+import click
+
+from accelspec.spec.language.specification import Specification
+
+from ..baseline import apply_baseline, read_baseline
+from ..loading import BadInput, Entry, check_scope, parse_scope
+from ..report import text
+from ..results import ResultFile
+from ..tasks import Engine, Task
+from .options import budgets, fuzzing, open_outputs, outputs, selected, subjects
+from .running import Work, carry_out, compiled
+
+FORMS = ("text", "json", "html", "junit", "markdown")
+
+
+def command_line() -> str:
+    """The command as it was typed, for the result file."""
+    return shlex.join(["accelspec", *sys.argv[1:]])
+
+
+def tasks_for(
+    entries: Sequence[Entry], specs: Mapping[str, Specification], engines: Sequence[Engine], scope: str
+) -> list[Task]:
+    """Each engine on each revision.
+
+    Raises:
+        BadInput: the scope is none, or names a kind that none of the revisions has.
+    """
+    wished = parse_scope(scope)
+    check_scope(specs.values(), wished)
+    return [Task(e.reference, e.name, engine, scope=tuple(wished.items())) for e in entries for engine in engines]
+
+
+@click.command()
+@subjects
+@outputs(*FORMS)
+@budgets(60.0)
+def prove(
+    names: Sequence[str], form: str | None, paths: Sequence[str], scope: str, time_budget: float, jobs: int, quiet: bool
+) -> int:
+    """Prove properties: for any number of objects where that succeeds, else within a scope.
+
+    Exit code 4 if a property is neither proved nor violated.
+    """
+    return _engine(Engine.PROVE, names, form, paths, scope, time_budget, jobs, quiet)
+
+
+@click.command()
+@subjects
+@outputs(*FORMS)
+@budgets(60.0)
+def explore(
+    names: Sequence[str], form: str | None, paths: Sequence[str], scope: str, time_budget: float, jobs: int, quiet: bool
+) -> int:
+    """Look at every reachable state of a finite scope; violations come with a shortest trace.
+
+    Exit code 4 if the budget did not suffice for every state.
+    """
+    return _engine(Engine.EXPLORE, names, form, paths, scope, time_budget, jobs, quiet)
+
+
+def _engine(
+    engine: Engine,
+    names: Sequence[str],
+    form: str | None,
+    paths: Sequence[str],
+    scope: str,
+    seconds: float,
+    jobs: int,
+    quiet: bool,
+) -> int:
+    entries = selected(names)
+    specs = compiled(entries)
+    tasks = tasks_for(entries, specs, [engine], scope)
+    outs = open_outputs(paths, form)
+    shown = "text" if outs or form is None else form
+    work = Work(command_line(), specs, tasks, jobs, seconds, None, shown, outs, quiet, spoken=True)
+    return done(work)
+
+
+def done(work: Work) -> int:
+    """Carry it out; whatever happens no temporary file stays."""
+    try:
+        return carry_out(work).value
+    finally:
+        for out in work.outputs:
+            out.discard()
+
+
+@click.command()
+@subjects
+@outputs(*FORMS)
+@budgets(110.0)
+@fuzzing(500)
+@click.option("--no-fuzz", is_flag=True, help="Do not fuzz the reference implementation.")
+def verify(
+    names: Sequence[str],
+    form: str | None,
+    paths: Sequence[str],
+    scope: str,
+    time_budget: float,
+    jobs: int,
+    quiet: bool,
+    seed: int | None,
+    max_steps: int,
+    baseline: str | None,
+    no_fuzz: bool,
+) -> int:
+    """The main job: lint, prove, explore, fuzz the reference implementation, report.
+
+    Without a name: every machine and revision of the catalogue.
+
+    Exit codes: 0 all as expected; 1 a violation that is not listed as known, a known one that is no longer found, a
+    disagreement, or an error of lint; 2 wrong usage or specification; 3 internal error; 4 undecided; 5 nothing was run;
+    130 interrupted (what was found so far is shown and written).
+    """
+    entries = selected(names)
+    specs = compiled(entries)
+    accepted = read_baseline(baseline) if baseline else None
+    tasks = tasks_for(entries, specs, [Engine.EXPLORE, Engine.PROVE], scope)
+    seed = 0 if seed is None else seed
+    if not no_fuzz:
+        from ..fuzzing import tasks_of_reference
+
+        tasks += tasks_of_reference(entries, seed, max_steps, accepted)
+    outs = open_outputs(paths, form)
+
+    def finish(file: ResultFile) -> None:
+        if accepted is not None:
+            apply_baseline(file, accepted)
+
+    shown = "text" if outs or form is None else form
+    return done(Work(command_line(), specs, tasks, jobs, time_budget, seed, shown, outs, quiet, finish=finish))
+
+
+@click.command()
+@subjects
+@outputs(*FORMS)
+@budgets(110.0)
+@click.option("--lemmas", is_flag=True, help="Lemmas and the laws of the types, too.")
+def matrix(
+    names: Sequence[str],
+    form: str | None,
+    paths: Sequence[str],
+    scope: str,
+    time_budget: float,
+    jobs: int,
+    quiet: bool,
+    lemmas: bool,
+) -> int:
+    """Revisions x properties: what holds where, as proved or explored."""
+    entries = selected(names)
+    specs = compiled(entries)
+    tasks = tasks_for(entries, specs, [Engine.EXPLORE, Engine.PROVE], scope)
+    outs = open_outputs(paths, form)
+    work = Work(
+        command_line(), specs, tasks, jobs, time_budget, None, "text" if outs or form is None else form, outs, quiet
+    )
+    work.shown = lambda file: f"{text.matrix(file, lemmas=lemmas)}\n"
+    return done(work)
+
+
+@click.command()
+@click.argument("id")
+@subjects
+@outputs(*FORMS)
+@budgets(60.0)
+def explain(
+    id: str,
+    names: Sequence[str],
+    form: str | None,
+    paths: Sequence[str],
+    scope: str,
+    time_budget: float,
+    jobs: int,
+    quiet: bool,
+) -> int:
+    """One property: the law, who violates it, the shortest trace, and the source of every row in it."""
+    from ..loading import catalogue, did_you_mean
+
+    machine = id.partition(".")[0]
+    entries = selected(names or ([machine] if machine in catalogue() else []))
+    specs = compiled(entries)
+    having = {name: s for name, s in specs.items() if any(p.id == id for p in s.properties)}
+    if not having:
+        known = sorted({p.id for s in specs.values() for p in s.properties})
+        remedy = did_you_mean(id, known) or "`accelspec list MACHINE` names them all."
+        raise BadInput(f"no property is called {id!r}", remedy)
+    entries = [e for e in entries if e.name in having]
+    tasks = tasks_for(entries, having, [Engine.EXPLORE, Engine.PROVE], scope)
+    outs = open_outputs(paths, form)
+    shown = "text" if outs or form is None else form
+    work = Work(command_line(), having, tasks, jobs, time_budget, None, shown, outs, quiet, only=frozenset([id]))
+    work.shown = text.explanation
+    return done(work)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fuzzing and replaying as tasks: a campaign's outcome as results, and a finding as a replay file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from accelspec.model.verdict import Budget
+from accelspec.spec.language.specification import Specification
+
+from . import disagreement as found
+from .baseline import Baseline
+from .campaign import CampaignResult, fuzz, replay
+from .loading import BadInput, Entry, scopes_for
+from .output import OutputFile
+from .recording import Recording
+from .results import Campaign, Disagreement, Step
+from .targets import TargetError, open_target
+from .tasks import Engine, Task
+
+REFERENCE = "reference"
+
+
+def tasks_of_reference(entries: Sequence[Entry], seed: int, max_steps: int, accepted: Baseline | None) -> list[Task]:
+    """A fuzz task for each of the revisions that the reference implementation implements."""
+    return [
+        Task(
+            e.reference,
+            e.name,
+            Engine.FUZZ,
+            seed=seed,
+            max_steps=max_steps,
+            target=REFERENCE,
+            accepted=accepted.signatures(e.machine, e.revision) if accepted else (),
+        )
+        for e in entries
+        if not e.path and _implemented(e)
+    ]
+
+
+def _implemented(entry: Entry) -> bool:
+    try:
+        open_target(REFERENCE, entry.machine, entry.revision).close()
+    except TargetError:
+        return False
+    return True
+
+
+def run_campaign(task: Task, spec: Specification, budget: Budget) -> Iterator[Campaign | Disagreement]:
+    """Fuzz the task's target.  Raises TargetError."""
+    scope = next(iter(scopes_for(spec, dict(task.scope)).values()))
+    target = open_target(task.target, spec.machine, task.target_revision or spec.revision, dict(task.options))
+    try:
+        done = fuzz(
+            spec,
+            target,
+            seed=task.seed,
+            max_steps=task.max_steps or 1,
+            scope=scope,
+            budget=budget,
+            accepted=task.accepted,
+        )
+    finally:
+        target.close()
+    yield from outcome(spec, done, task.replay_folder, budget.elapsed)
+
+
+def run_replay(spec: Specification, task: Task, recorded: Recording) -> Iterator[Campaign | Disagreement]:
+    """Make a recorded run again.  Raises TargetError, ReplayError."""
+    target = open_target(task.target, spec.machine, task.target_revision or spec.revision, dict(task.options))
+    try:
+        done = replay(spec, target, recorded)
+    finally:
+        target.close()
+    yield from outcome(spec, done, "", None)
+
+
+def outcome(
+    spec: Specification, done: CampaignResult, folder: str, elapsed: float | None
+) -> Iterator[Campaign | Disagreement]:
+    """What a campaign saw, as results; its finding is saved in the folder first, if there is one."""
+    yield Campaign(
+        machine=spec.machine,
+        revision=spec.revision,
+        target=done.target,
+        seed=done.seed,
+        steps=done.steps,
+        succeeded=done.succeeded,
+        runs=done.examples,
+        rows=dict(done.rows),
+        seldom=done.uncovered,
+        vanished=list(done.vanished),
+        complete=done.complete,
+        elapsed=elapsed,
+    )
+    parties = [done.target, "specification"]
+    for signature, times in sorted(done.deviations.items()):
+        yield Disagreement(
+            machine=spec.machine,
+            revision=spec.revision,
+            about=signature,
+            parties=parties,
+            what=f"accepted by the baseline; seen {times} times",
+        )
+    if done.disagreement is not None:
+        saved = _save(folder, spec, done) if folder else ""
+        yield Disagreement(
+            machine=spec.machine,
+            revision=spec.revision,
+            about=done.disagreement.signature,
+            parties=parties,
+            what="\n".join([done.disagreement.summary, *_doubts(done.disagreement)]),
+            trace=_steps(done.disagreement),
+            replay=saved,
+        )
+
+
+def _save(folder: str, spec: Specification, done: CampaignResult) -> str:
+    path = Path(folder) / f"{spec.machine}-{spec.revision}-seed{done.seed}.replay.jsonl".replace(" ", "_")
+    out = OutputFile.open(str(path), "replay")
+    try:
+        out.write(done.replay)
+    finally:
+        out.discard()
+    return str(path)
+
+
+def _doubts(d: found.Disagreement) -> list[str]:
+    alarms = [f"the target reports: {a}" for a in (d.observation.alarms if d.observation else ())]
+    return alarms + [line for doubt in d.doubts for line in found.shown(doubt)]
+
+
+def _steps(d: found.Disagreement) -> list[Step]:
+    steps = [
+        Step(
+            _actor(p.call.args),
+            p.call.operation,
+            list(p.call.args),
+            p.observation.result,
+            p.row,
+            p.source,
+            sorted(p.call.fails),
+            [f"{name}={value}" for name, value in p.observation.chosen.items()],
+        )
+        for p in d.prefix
+    ]
+    if d.call is not None and d.observation is not None:
+        fails = sorted(d.call.fails)
+        last = Step(
+            _actor(d.call.args), d.call.operation, list(d.call.args), d.observation.result, "", "not explained", fails
+        )
+        steps.append(last)
+    return steps
+
+
+def _actor(args: Sequence[str]) -> str:
+    return next((a for a in args if a.startswith("process")), "environment")
+
+
+def check_folder(folder: str) -> None:
+    """Make sure that a replay file could be written there.
+
+    Raises:
+        BadInput: it could not.
+    """
+    if not Path(folder).is_dir():
+        raise BadInput(f"there is no folder {folder}", "Replay files of findings go there.")
+    OutputFile.open(str(Path(folder) / "probe.replay.jsonl"), "replay").discard()

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A result file as plain text for a terminal or a log, 100 columns where words allow it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from accelspec.model.verdict import Status
+
+from ..results import Campaign, Disagreement, Finding, Judgement, Result, ResultFile, Revision, Step
+from .words import cell, number, phrase, plural, scope_text, seconds, summary, verdicts
+
+WIDTH = 100
+
+
+def report(file: ResultFile) -> str:
+    """Every revision, then the matrix, then the summary."""
+    parts = [section(file, r) for r in file.revisions]
+    return "\n".join([*parts, closing(file)])
+
+
+def closing(file: ResultFile) -> str:
+    """What stands behind the revisions: the matrix, what did not run, the summary."""
+    lines = []
+    if len(file.revisions) > 1 and file.results:
+        lines += [matrix(file), ""]
+    for failure in file.failures:
+        lines += [f"internal error in {failure.task} of {failure.name_of_revision}: {failure.what}", ""]
+    lines += [f"in the baseline, and not found any more: {gone}" for gone in file.gone]
+    return "\n".join([*lines, summary(file), ""])
+
+
+def section(file: ResultFile, revision: Revision) -> str:
+    """One revision: counts, then what needs a reader's eye, in full; then the known violations, a line each."""
+    of = (revision.machine, revision.revision)
+    results = file.of(*of)
+    laws = [r for r in results if not r.lemma]
+    lines = [f"{revision.name_of_revision}   {revision.document}".rstrip()]
+    if laws:
+        lines += _wrapped(f"{plural(len(laws), 'property', 'properties')}: {verdicts(laws)}", 2)
+    if lemmas := [r for r in results if r.lemma]:
+        lines += _wrapped(f"{plural(len(lemmas), 'lemma')} and laws of the types: {verdicts(lemmas)}", 2)
+    for e in (e for e in file.explorations if (e.machine, e.revision) == of):
+        extent = f"to depth {e.depth}" + (", every state" if e.complete else ", not all of them")
+        lines += _wrapped(
+            f"explored {scope_text(e.scope)}: {plural(e.states, 'state')}, "
+            f"{plural(e.transitions, 'transition')}, {extent} ({seconds(e.elapsed)})",
+            2,
+        )
+    for c in (c for c in file.campaigns if (c.machine, c.revision) == of):
+        lines += campaign(c)
+    for f in (f for f in file.findings if (f.machine, f.revision) == of):
+        lines += finding(f)
+    for d in (d for d in file.disagreements if (d.machine, d.revision) == of and not d.accepted):
+        lines += disagreement(d)
+    for r in results:
+        if r.judgement not in (Judgement.AS_EXPECTED, Judgement.ACCEPTED):
+            lines += ["", *result_lines(r)]
+    known = [r for r in results if r.judgement is Judgement.AS_EXPECTED and r.verdict is Status.VIOLATED]
+    if known:
+        width = max(len(r.property) for r in known)
+        lines += ["", "  violated, as the revision lists:"]
+        lines += [_known_line(r, width) for r in known]
+    return "\n".join(lines) + "\n"
+
+
+def _known_line(r: Result, width: int) -> str:
+    last = f" ends at {r.trace[-1].row}" if r.trace else ""
+    return f"    {r.property:{width}}  {plural(len(r.trace or ()), 'step'):8} {r.name}{last}"
+
+
+_HEADINGS = {
+    Judgement.NEW: "VIOLATED, and not listed as known",
+    Judgement.VANISHED: "LISTED AS KNOWN, but not violated",
+    Judgement.UNDECIDED: "UNDECIDED",
+    Judgement.ACCEPTED: "accepted by the baseline",
+    Judgement.AS_EXPECTED: "as expected",
+}
+
+
+def result_lines(r: Result) -> list[str]:
+    """One result in full: the law, the verdict, the reason, the trace with the source of every row."""
+    lines = [f"  {_HEADINGS[r.judgement]}: {r.property} {r.name}"]
+    lines += _wrapped(r.sentence, 4)
+    lines += _wrapped(r.source, 4)
+    lines += _reasoned(f"{r.engine}: {phrase(r)}", r.reason, 4)
+    if r.known:
+        lines += _wrapped(f"known at {r.known.row}: {r.known.why} {r.known.source}", 4)
+    return [*lines, *trace(r.trace or (), 4)]
+
+
+def _reasoned(said: str, reason: str, indent: int) -> list[str]:
+    """A verdict and its reason, whose further lines (a state) stay lines."""
+    first, *rest = reason.splitlines() or [""]
+    lines = _wrapped(f"{said}; {first}" if first else said, indent)
+    return lines + [line for r in rest for line in _wrapped(r.strip(), indent + 4)]
+
+
+def explanation(file: ResultFile) -> str:
+    """One property in all revisions: the law, then each revision's verdict with trace and sources."""
+    parts = []
+    for law in dict.fromkeys(r.property for r in file.results):
+        results = [r for r in file.results if r.property == law]
+        first = results[0]
+        lines = [f"{law}   {first.name}", *_wrapped(first.sentence, 2)]
+        lines += _wrapped(f"{first.kind.value}, speaks about: {first.class_.value}", 2)
+        lines += _wrapped(first.source, 2)
+        width = max(len(r.revision) for r in results)
+        lines += ["", *(f"  {r.revision:{width}}  {phrase(r)}{_aside(r)}" for r in results)]
+        for r in results:
+            if r.trace or r.reason:
+                lines += ["", f"  {r.name_of_revision}", *_reasoned(f"{r.engine}: {phrase(r)}", r.reason, 4)]
+                if r.known:
+                    lines += _wrapped(f"known at {r.known.row}: {r.known.why} {r.known.source}", 4)
+                lines += trace(r.trace or (), 4)
+        parts.append("\n".join(lines))
+    return "\n\n".join([*parts, summary(file)]) + "\n"
+
+
+def _aside(r: Result) -> str:
+    if r.judgement is Judgement.AS_EXPECTED:
+        return ", as the revision lists" if r.verdict is Status.VIOLATED else ""
+    return f"   <- {r.judgement.value}"
+
+
+def trace(steps: Sequence[Step], indent: int) -> list[str]:
+    """A trace, two lines a step: the call and what it answered; the row and its source."""
+    lines = []
+    for n, s in enumerate(steps, start=1):
+        choice = f"   (environment: {', '.join(s.chosen)})" if s.chosen else ""
+        lines.append(" " * indent + f"{n:2}. {s}{choice}")
+        lines += _wrapped(f"{s.row}  {s.source}", indent + 8)
+    return lines
+
+
+def finding(f: Finding) -> list[str]:
+    """One finding of lint."""
+    return [f"  lint {f.severity}: {f.file}:{f.line}: {f.what}", *_wrapped(f.remedy, 6)]
+
+
+def disagreement(d: Disagreement) -> list[str]:
+    """One disagreement, with its trace."""
+    lines = ["", f"  DISAGREEMENT about {d.about} between {' and '.join(d.parties)}"]
+    for line in d.what.splitlines():
+        lines += _wrapped(line, 4)
+    lines += trace(d.trace or (), 4)
+    return [*lines, f"    replay with: accelspec replay {d.replay}"] if d.replay else lines
+
+
+def campaign(c: Campaign) -> list[str]:
+    """One fuzz run."""
+    taken = sum(1 for n in c.rows.values() if n)
+    share = f"{100 * c.succeeded // c.steps} % succeeded" if c.steps else "none"
+    text = (
+        f"fuzzed {c.target}: {plural(c.steps, 'step')}, {share}, "
+        f"{taken} of {plural(len(c.rows), 'row')} taken, seed {c.seed} ({seconds(c.elapsed)})"
+    )
+    return _wrapped(text, 2)
+
+
+def matrix(file: ResultFile, *, lemmas: bool = False) -> str:
+    """Revisions x properties, one block for each machine."""
+    blocks = []
+    for machine in dict.fromkeys(r.machine for r in file.results):
+        rows = [r for r in file.results if r.machine == machine and (lemmas or not r.lemma)]
+        revisions = list(dict.fromkeys(r.revision for r in rows))
+        cells = {(r.property, r.revision): cell(r) for r in rows}
+        laws = {r.property: r.name for r in rows}
+        table = [[machine, *revisions, ""]]
+        table += [[p, *(cells.get((p, v), "") for v in revisions), name] for p, name in laws.items()]
+        blocks.append("\n".join(columns(table)))
+    legend = (
+        "proved: for any number of objects   scope: every state of a finite scope   x n: violated in n steps\n"
+        "!: not as the revision lists it   -: not applicable   ?: unknown"
+    )
+    return "\n\n".join([*blocks, legend])
+
+
+def columns(table: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
+    """Cells in left-aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [gap.join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def coverage(rows: Iterable[tuple[str, int]]) -> list[str]:
+    """Rows with how often each was taken, the rarest first."""
+    return [f"  {number(n):>9}  {row}" for row, n in sorted(rows, key=lambda r: (r[1], r[0]))]

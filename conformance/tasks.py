@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One engine at work on one revision, as a stream of messages; made to run in a process of its own.
+
+A task is named by data alone (the reference of a revision, not its compiled form), so that it can cross to another
+process; what it finds crosses back as the structures of `results`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from accelspec.model.verdict import Budget
+from accelspec.spec.language.specification import Form, Specification
+
+from .judging import Said, said
+from .loading import Entry, scopes_for, select_one
+from .results import Campaign, Disagreement, Exploration, Finding, short
+
+if TYPE_CHECKING:
+    from accelspec.model.explore import Explored
+
+
+class Engine(Enum):
+    """What a task does."""
+
+    PROVE = "prove"
+    EXPLORE = "explore"  # with lint, which needs the reached rows, and the fair cycles
+    FUZZ = "fuzz"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One engine on one revision."""
+
+    reference: str  # "uacce@v4", "mine.py@draft"
+    name: str  # "uacce@v4", "mine@draft": for people
+    engine: Engine
+    seconds: float | None = None
+    scope: tuple[tuple[str, int], ...] = ()  # empty: those of the author
+    seed: int = 0
+    max_steps: int | None = None
+    target: str = "reference"
+    target_revision: str = ""  # what the target is asked to be; empty: the revision itself
+    options: tuple[tuple[str, str], ...] = ()  # of the target
+    accepted: tuple[str, ...] = ()  # signatures of disagreements that a baseline accepts
+    replay_folder: str = ""  # where a finding's replay file goes; empty: nowhere
+
+    @property
+    def title(self) -> str:
+        """`prove uacce@v4`."""
+        return f"{self.engine.value} {self.name}"
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A line of progress."""
+
+    text: str
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The task ended with an internal error."""
+
+    what: str
+    details: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The task could not begin: something that the user gave cannot be used."""
+
+    what: str
+    remedy: str = ""
+
+
+Message = Said | Exploration | Finding | Campaign | Disagreement | Told
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a task is given besides its orders: a clock, and whom to ask whether to stop."""
+
+    stop: Callable[[], bool] = lambda: False
+    tell: Callable[[str], None] = lambda _: None
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+
+def run(task: Task, means: Means) -> Iterator[Message]:
+    """Run a task to its end, to the end of its budget, or until it is to stop; yields what it finds as it finds it.
+
+    Raises BadInput and SpecError as loading does, TargetError for a target that cannot be used.
+    """
+    entry = select_one(task.reference)
+    spec = entry.compile()
+    budget = Budget(task.seconds, means.clock, means.stop, means.tell)
+    match task.engine:
+        case Engine.PROVE:
+            yield from _prove(task, spec, budget)
+        case Engine.EXPLORE:
+            yield from _explore(task, entry, spec, budget)
+        case Engine.FUZZ:
+            yield from _fuzz(task, spec, budget)
+
+
+def _prove(task: Task, spec: Specification, budget: Budget) -> Iterator[Message]:
+    from accelspec.model.prove import prove
+
+    scope = next(iter(scopes_for(spec, dict(task.scope)).values()))
+    for verdict in prove(spec, scope, budget, 1):
+        yield said(verdict)
+
+
+def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> Iterator[Message]:
+    from accelspec.model.agree import replay_natively
+    from accelspec.model.explore import explore
+
+    scopes = scopes_for(spec, dict(task.scope))
+    rows: Counter[str] = Counter()
+    for n, scope in enumerate(scopes.values()):
+        part = _part(budget, len(scopes) - n)
+        explored = explore(spec, scope, part, replay=lambda trace: replay_natively(entry.cls, trace))
+        rows.update(explored.rows)
+        for verdict in explored.verdicts:
+            yield said(verdict)
+        yield _exploration(explored, part.elapsed)
+    yield from _lint(spec, replace(explored, rows=dict(rows)))
+    if any(p.form is Form.EVENTUALLY for p in spec.properties):
+        yield from _progress(spec, next(iter(scopes.values())), budget)
+
+
+def _part(budget: Budget, parts: int) -> Budget:
+    """A budget of one part of what is left."""
+    left = budget.left
+    return Budget(None if left is None else left / parts, budget.clock, budget.stop, budget.tell)
+
+
+def _exploration(explored: Explored, elapsed: float | None) -> Exploration:
+    return Exploration(
+        machine=explored.spec.machine,
+        revision=explored.spec.revision,
+        scope=dict(explored.scope),
+        states=explored.states,
+        transitions=explored.transitions,
+        depth=explored.depth,
+        complete=explored.complete,
+        elapsed=elapsed,
+    )
+
+
+def _lint(spec: Specification, explored: Explored) -> Iterator[Finding]:
+    from accelspec.model.lint import lint
+
+    for f in lint(spec, explored):
+        yield Finding(
+            machine=spec.machine,
+            revision=spec.revision,
+            severity=str(f.severity),
+            file=short(f.file),
+            line=f.line,
+            what=f.what,
+            remedy=f.remedy,
+        )
+
+
+def _progress(spec: Specification, scope: Mapping[str, int], budget: Budget) -> Iterator[Said]:
+    from accelspec.model.progress import progress
+
+    for verdict in progress(spec, scope, budget):
+        yield said(verdict)
+
+
+def _fuzz(task: Task, spec: Specification, budget: Budget) -> Iterator[Message]:
+    from .fuzzing import run_campaign
+
+    yield from run_campaign(task, spec, budget)
