@@ -19,12 +19,15 @@ from accelspec.spec.language import (
     EBUSY,
     EINVAL,
     OK,
+    STATE,
     Machine,
     Object,
     Result,
     Specification,
+    check,
     choose,
     compile_machine,
+    deduced,
     event,
     fails,
     free,
@@ -104,6 +107,10 @@ class Lamps(Machine):
         assert struck is not None, "lamp.L01"
         struck.state = BROKEN
         return DONE("struck", read("storm"))
+
+    @check("lamp.L01", STATE, deduced("a storm needs one that is lit"))
+    def something_is_struck(self) -> None:
+        """Lightning strikes a lamp."""
 
 
 @pytest.fixture(scope="module")
