@@ -138,13 +138,15 @@ class NativeRun:
     ) -> NativeMove:
         """Call an operation: all of it, or its first step.
 
-        Raises NotEnabled where the call is not offered, KeyError for an unknown operation and ValueError for a wrong
-        number of arguments.
+        Raises NotEnabled where the call is not offered, KeyError for an unknown operation and ValueError for wrong
+        arguments.
         """
         types = self.parameters(operation).values()
         if len(types) != len(args):
             raise ValueError(f"{operation} takes {len(types)} arguments, not {len(args)}")
         given = tuple(self.decoded(t, x) for t, x in zip(types, args, strict=True))
+        if any(x is None for x in given):
+            raise ValueError(f"{operation}{tuple(args)}: there is no such object in this scope")
         with self._step(failing, choice):
             call = Call(given)
             move = self._answered(operation, call, lambda: getattr(self.methods, operation)(*given))

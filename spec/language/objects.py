@@ -12,7 +12,7 @@ The classes are ordinary Python: inside a `World` (world.py) their objects can b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import UnionType
 from typing import (
     TYPE_CHECKING,
@@ -83,8 +83,7 @@ class Object(metaclass=ObjectMeta):
             declared = declarations(type(self)).get(name)
             if declared is None:
                 raise AttributeError(f"{type(self).__name__} has no field {name}")
-            if isinstance(declared.type, Range) and not declared.type.lo <= value <= declared.type.hi:
-                raise AssertionError(f"range:{type(self).__name__}.{name}")
+            declared.check(value, f"{type(self).__name__}.{name}")
             self.__dict__[name] = value
 
         def __repr__(self):
@@ -94,13 +93,15 @@ class Object(metaclass=ObjectMeta):
 class Map(Generic[K, V]):
     """A field indexed by another kind of object: `fd: Map[Fd, File | None]`."""
 
-    def __init__(self, cells: dict[K, V] | None = None) -> None:
+    def __init__(self, cells: dict[K, V] | None = None, check: Callable[[V], None] = lambda value: None) -> None:
         self.cells: dict[K, V] = cells or {}
+        self.check = check  # of what is written
 
     def __getitem__(self, k: K) -> V:
         return self.cells[k]
 
     def __setitem__(self, k: K, v: V) -> None:
+        self.check(v)
         self.cells[k] = v
 
 
@@ -150,6 +151,11 @@ class Declaration:
         self.default: Any = False if self.lock else ANY if isinstance(default, Map) else default
         self.ghost, self.raw = "ghost" in marks, "raw" in marks
         self.rigid, self.unique = "rigid" in marks, "unique" in marks
+
+    def check(self, value: Any, field: str) -> None:
+        """Raise AssertionError for a number that is written outside of its range."""
+        if isinstance(self.type, Range) and not self.type.lo <= value <= self.type.hi:
+            raise AssertionError(f"range:{field}")
 
 
 def declarations(kind: type) -> dict[str, Declaration]:

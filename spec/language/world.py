@@ -7,6 +7,7 @@ Every field of an object that does not exist is blank.  Creation takes the free 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,7 +52,7 @@ class World(Pools):
         o = next((o for o in self.pool[kind] if not o.__dict__["live"]), None)
         if o is None:
             raise NotEnabled(f"the scope has no further {kind.__name__}")
-        self._blank(o, live=True)
+        o.__dict__["live"] = True  # its fields are blank already, unless somebody wrote to it while it did not exist
         for name, value in given.items():
             setattr(o, name, value)
         return o
@@ -74,13 +75,17 @@ class World(Pools):
             if declared.lock:
                 o.__dict__[name] = Lock()
             elif declared.key is not None:
-                o.__dict__[name] = Map(dict.fromkeys(self.pool[declared.key], value))
+                check = partial(declared.check, field=f"{type(o).__name__}.{name}")
+                o.__dict__[name] = Map(dict.fromkeys(self.pool[declared.key], value), check)
             else:
                 o.__dict__[name] = value
 
 
 def _copied(cells: dict[str, Any]) -> dict[str, Any]:
-    return {k: Map(dict(v.cells)) if isinstance(v, Map) else v for k, v in cells.items()}
+    return {
+        k: Map(dict(v.cells)) if isinstance(v, Map) else Lock(v.held) if isinstance(v, Lock) else v
+        for k, v in cells.items()
+    }
 
 
 def blank_value(type_: Any, default: Any) -> Any:

@@ -19,7 +19,6 @@ from accelspec.spec.language import (
     ENXIO,
     OK,
     OOPS,
-    PROGRESS,
     STATE,
     STEP,
     UNLOCKED,
@@ -108,7 +107,7 @@ class Tickets(Machine):
     machine = "tickets"
     revision = "1"
     document = "the house rules"
-    scope = {"Person": 2, "Slot": 2, "Desk": 1, "Ticket": 2, "Note": 1, "visit()": 2}
+    scopes = {"two of each": {"Person": 2, "Slot": 2, "Desk": 2, "Ticket": 2, "Note": 2, "visit()": 2}}
     known = (violates("tickets.I04", "close.closed", "a ticket may be called twice", TEST),)
 
     # ------------------------------------------------------------------ helpers
