@@ -14,6 +14,7 @@ from .faults import with_faults
 from .kernel import PAGE, Call, Errno, Finding, Kernel, Mm, Outcome, Step, Task, UsageError, UserFault, answer, point
 from .kernel.files import Inode
 from .kernel.process import Process
+from .observation import observe
 from .uacce import (
     BEHAVIOURS,
     CALLBACKS,
@@ -347,6 +348,30 @@ class System:
             return fault.signal
         return 0
 
+    def allocate(self, p: int, pages: int) -> int:
+        """Give process `p` zeroed memory of its own: a mapping number or -ENOMEM. `address` says where it is."""
+        mm = self._process(p).mm
+        start = mm.anonymous(pages)
+        if start < 0:
+            return start
+        number = next(self._mapping_numbers)
+        self.mappings[number] = Mapping(p, mm, start, pages)
+        return number
+
+    def address(self, m: int) -> int:
+        """Return the address of the first byte of mapping `m` in its process."""
+        return self._mapping(m).start * PAGE
+
+    def load(self, m: int, offset: int, size: int) -> bytes:
+        """Read `size` bytes of mapping `m` as its process does. Raises UserFault where that would get a signal."""
+        mapping = self._mapping(m)
+        return self._mm(mapping).load(mapping.start * PAGE + offset, size)
+
+    def store(self, m: int, offset: int, data: bytes) -> None:
+        """Write to mapping `m` as its process does. Raises UserFault where that would get a signal."""
+        mapping = self._mapping(m)
+        self._mm(mapping).store(mapping.start * PAGE + offset, data)
+
     # Devices.
 
     def alloc(self, d: int, *, sva: bool = True, **hardware: Any) -> int:
@@ -418,6 +443,15 @@ class System:
         self.settle()
         return done
 
+    def interrupt(self, d: int, number: int) -> int:
+        """Let hardware queue `number` of device `d` interrupt, whether or not something completed. 0."""
+        provider = self._provider(d)
+        if not 0 <= number < provider.capacity:
+            raise UsageError(f"device {d} has hardware queues 0 to {provider.capacity - 1}")
+        provider.interrupt(provider.queues[number])
+        self.settle()
+        return 0
+
     def hw_error(self, d: int) -> int:
         """Let the hardware of device `d` report an error. 0."""
         self._provider(d).hardware_error()
@@ -484,6 +518,10 @@ class System:
         """Let the k-th kernel allocation from now fail. 0."""
         self.kernel.allocator.fail_at(k)
         return 0
+
+    def observe(self) -> dict[str, Any]:
+        """Return the whole state as plain dicts; see `observation`."""
+        return observe(self)
 
     @property
     def findings(self) -> list[Finding]:

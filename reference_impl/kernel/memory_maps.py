@@ -39,19 +39,19 @@ class Page:
 class RamPage(Page):
     """Page number `index` of an array of bytes."""
 
-    __slots__ = ("bytes",)
+    __slots__ = ("frame",)
 
     def __init__(self, memory: NDArray[np.uint8], index: int, backing: object = None) -> None:
         super().__init__(backing)
-        self.bytes = memory[index * PAGE : (index + 1) * PAGE]
+        self.frame = memory[index * PAGE : (index + 1) * PAGE]
 
     def load(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`."""
-        return self.bytes[offset : offset + size].tobytes()
+        return self.frame[offset : offset + size].tobytes()
 
     def store(self, offset: int, data: bytes) -> None:
         """Write `data` at `offset`."""
-        self.bytes[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
+        self.frame[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
 
 
 class UserFault(Exception):

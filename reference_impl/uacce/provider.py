@@ -88,8 +88,6 @@ class Provider:
     (maps have exactly this size). `callbacks` names those that the driver has; default all.
     """
 
-    queue_type = HardwareQueue
-
     def __init__(
         self,
         framework: Framework,
@@ -120,8 +118,12 @@ class Provider:
         self.powered = 0  # runtime power references
         self.device: UacceDevice | None = None
         self._next = 0
-        self.queues = [self.queue_type(self, number) for number in range(capacity)]
+        self.queues = [self.hardware_queue(number) for number in range(capacity)]
         self._frames = count(0x100000)
+
+    def hardware_queue(self, number: int) -> HardwareQueue:
+        """Return hardware queue `number` as it comes out of power-on."""
+        return HardwareQueue(self, number)
 
     @property
     def used(self) -> int:
