@@ -2,7 +2,7 @@
 # Everything a developer or a CI does here. A target makes the environment that it needs in $(VENV) first; it is made
 # again only when the interpreter, the project file, the lock or the version changes.
 #
-#   make verify        the main job: hold every machine of the catalogue to its properties
+#   make verify        the main job: hold every machine of the catalogue to its properties; build/report.html
 #   make test          the static checks, then all tests but the slow ones
 #   make lint          the static checks alone
 #   make pytest        the tests alone
@@ -34,7 +34,8 @@ created := $(VENV)/created-with-$(python_version)
 installed := $(VENV)/installed-with-$(python_version)
 
 verify: $(installed)
-	$(BIN)/accelspec verify $(ARGS)
+	@mkdir -p build
+	$(BIN)/accelspec verify -o build/report.html -o build/result.json $(ARGS)
 
 test: lint pytest
 
