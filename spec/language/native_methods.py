@@ -3,7 +3,7 @@
 
 - A changed row calls the method that stands there: what it answers is the answer, otherwise the next row goes on.
 - `with x.lock:` takes the lock, and gives it back however the block is left.  The step is not offered while somebody
-  else holds it; a call that holds a lock already stops there first, and waits.
+  else holds it; a call that holds a lock already (not just a `Busy`) stops there first, and waits.
 - `yield` and `while c: yield` hand over a `Pause`, which says whether the call may go on.
 - `super().m(…)` is the next assembled method behind the class; a call that ends with it takes its steps.
 - `implies(a, b)` looks at b only where a is true.
@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from .assembly import Assembly, Method, Patch, written
 from .machine import Machine
+from .objects import Busy
 from .world import NotEnabled
 
 N = TypeVar("N", bound=ast.AST)
@@ -44,6 +45,9 @@ class NativeMethods:
         if getattr(owner, name).held:
             raise NotEnabled(f"{owner}.{name} is held")
         getattr(owner, name).held = True
+
+    def _is_lock(self, owner: Any, name: str) -> bool:
+        return not isinstance(getattr(owner, name), Busy)
 
     def _unlock(self, owner: Any, name: str) -> None:
         getattr(owner, name).held = False
@@ -101,12 +105,13 @@ class _Rewriter:
 
     def __init__(self, builder: _Builder, method: Method) -> None:
         self.builder, self.method = builder, method
-        self.holding = False  # is a lock held at the statement being rewritten?
+        self.held: list[list[ast.expr]] = []  # the locks around the statement: the name of the owner, and of the field
+        self.enters_holding = False
         self.locks = 0
 
     def function(self, holding: bool) -> ast.FunctionDef:
         node = self.method.node
-        self.holding = holding
+        self.enters_holding = holding
         body = [x for s in self.method.body for x in self.statement(s)]
         plain = {
             "args": ast.arguments([], [_at(a, ast.arg(a.arg)) for a in node.args.args], None, [], [], None, []),
@@ -115,6 +120,11 @@ class _Rewriter:
             "returns": None,
         }
         return _at(node, ast.FunctionDef(**{**dict(ast.iter_fields(node)), **plain}))
+
+    @property
+    def holding(self) -> bool:
+        """Is something held at the statement being rewritten?"""
+        return self.enters_holding or bool(self.held)
 
     def statement(self, s: ast.stmt) -> list[ast.stmt]:
         match s:
@@ -151,6 +161,7 @@ class _Rewriter:
         takes: list[ast.stmt] = []
         give_back: list[ast.stmt] = []
         free: list[ast.expr] = []
+        taken: list[list[ast.expr]] = []
         for lock in locks:
             self.locks += 1
             owner = f"owner@{self.locks}"
@@ -158,14 +169,17 @@ class _Rewriter:
             steps.append(ast.Assign([ast.Name(owner, ast.Store())], self.expression(lock.value)))
             takes.append(ast.Expr(self.call("_lock", these, lock)))
             give_back.insert(0, ast.Expr(self.call("_unlock", these, lock)))
+            taken.append(these)
             free.append(ast.UnaryOp(ast.Not(), ast.Attribute(ast.Name(owner, ast.Load()), lock.attr, ast.Load())))
         if self.holding:
             label = ast.Constant(f"waits for {written(locks[0])}")
-            ready = ast.Lambda(_no_arguments(), ast.BoolOp(ast.And(), free) if len(free) > 1 else free[0])
-            steps.append(ast.Expr(ast.Yield(self.call("_stand", [label, ready], s))))
-        outer, self.holding = self.holding, True
+            ready = ast.Lambda(_no_arguments(), ast.BoolOp(ast.And(), [ast.Constant(True), *free]))
+            wait = ast.Expr(ast.Yield(self.call("_stand", [label, ready], s)))
+            really = [ast.Constant(self.enters_holding), *(self.call("_is_lock", h, s) for h in self.held)]
+            steps.append(ast.If(ast.BoolOp(ast.Or(), really), [wait], []))
+        self.held += taken
         body = [x for b in s.body for x in self.statement(b)]
-        self.holding = outer
+        del self.held[-len(taken) :]
         return [_at(locks[0], x) for x in [*steps, *takes, ast.Try(body, [], [], give_back)]]
 
     def call(self, attribute: str, arguments: Sequence[ast.expr], at: ast.AST) -> ast.Call:

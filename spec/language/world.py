@@ -11,7 +11,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from .objects import Lock, Map, Pools, declarations
+from .objects import Busy, Lock, Map, Pools, declarations
 from .terms import ANY, Range
 
 
@@ -73,7 +73,7 @@ class World(Pools):
         for name, declared in declarations(type(o)).items():
             value = blank_value(declared.type, declared.default)
             if declared.lock:
-                o.__dict__[name] = Lock()
+                o.__dict__[name] = Busy() if declared.busy else Lock()
             elif declared.key is not None:
                 check = partial(declared.check, field=f"{type(o).__name__}.{name}")
                 o.__dict__[name] = Map(dict.fromkeys(self.pool[declared.key], value), check)
