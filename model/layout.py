@@ -13,6 +13,7 @@ Inside terms a Range counts with its real values: `Layout.base` is what lies bet
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 
 from accelspec.spec.language.specification import Specification
@@ -46,6 +47,7 @@ class Layout:
         self.scope = full_scope(spec, scope)
         self.fields = {f.name: f for f in spec.fields}
         self.offset: dict[str, int] = {}
+        self._strides: dict[str, tuple[int, ...]] = {}
         self.cells: list[tuple[Field, Key]] = []
         for f in spec.fields:
             self.offset[f.name] = len(self.cells)
@@ -66,11 +68,11 @@ class Layout:
 
     def strides(self, f: Field) -> tuple[int, ...]:
         """How far apart two cells lie whose keys differ by one in one place."""
-        out, step = [], 1
-        for d in reversed(f.domain):
-            out.append(step)
-            step *= self.size(d)
-        return tuple(reversed(out))
+        known = self._strides.get(f.name)
+        if known is None:
+            sizes = [self.size(d) for d in f.domain]
+            known = self._strides[f.name] = tuple(math.prod(sizes[i + 1 :]) for i in range(len(sizes)))
+        return known
 
     def at(self, f: Field, key: Key) -> int:
         """The cell of a field; raises IndexError if one of the objects does not exist in this scope."""

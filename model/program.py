@@ -7,7 +7,7 @@ together into one tree, parameters are bound where the first test needs them, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from accelspec.spec.language.specification import Case, Param, Role
@@ -48,6 +48,23 @@ def events(case: Case) -> tuple[Event, ...]:
     return (*out, *todo)
 
 
+Items = Sequence[tuple[int, tuple[Event, ...]]]  # cases, and what is left to do before each is taken
+
+
+def branches(items: Items) -> Iterator[tuple[Event | None, Items, Items]]:
+    """The next event of the cases, and who takes part in it; of a test, also those that go on if it fails.
+
+    No event: these cases are taken.
+    """
+    groups: dict[Event | None, list[tuple[int, tuple[Event, ...]]]] = {}
+    for n, es in items:
+        groups.setdefault(es[0] if es else None, []).append((n, es[1:]))
+    while groups:
+        head = next(iter(groups))
+        inside = groups.pop(head)
+        yield head, inside, [] if head is None or isinstance(head, Param) else groups.pop(Not(head), [])
+
+
 class Program(Writer):
     """The function of one operation (of one step of it)."""
 
@@ -81,7 +98,7 @@ class Program(Writer):
         moves.__doc__ = source
         return moves
 
-    def _function(self, name: str, args: list[str], items: list[tuple[int, tuple[Event, ...]]], scope: Scope) -> None:
+    def _function(self, name: str, args: list[str], items: Items, scope: Scope) -> None:
         outer, self.lines = self.lines, []
         self.line(0, f"def {name}({', '.join(['s', 'out', *args])}):")
         self._tree(items, scope, 1, 0)
@@ -89,7 +106,7 @@ class Program(Writer):
         self.functions.append(self.lines)
         self.lines = outer
 
-    def _tree(self, items: list[tuple[int, tuple[Event, ...]]], scope: Scope, pad: int, loops: int) -> None:
+    def _tree(self, items: Items, scope: Scope, pad: int, loops: int) -> None:
         if pad > DEPTH or loops > LOOPS:
             name = self.name("rest")
             args = sorted({x for v in scope.variables.values() for x in _names(v)})
@@ -97,12 +114,8 @@ class Program(Writer):
             self._function(name, args, items, Scope(scope.variables, scope.maybe_none, {}))
             self.line(pad, f"{name}({', '.join(['s', 'out', *args])})")
             return
-        groups: dict[Event | None, list[tuple[int, tuple[Event, ...]]]] = {}
-        for n, es in items:
-            groups.setdefault(es[0] if es else None, []).append((n, es[1:]))
-        while groups:
-            head = next(iter(groups))
-            inside = groups.pop(head)
+        before = len(self.lines)
+        for head, inside, otherwise in branches(items):
             if head is None:
                 for n, _ in inside:
                     self._leaf(n, scope.inner(), pad)
@@ -111,17 +124,11 @@ class Program(Writer):
                 pad2 = self._loop(head, inner, pad)
                 self._tree(inside, inner, pad2, loops + 1)
             else:
-                self._test(head, inside, groups.pop(Not(head), []), scope, pad, loops)
+                self._test(head, inside, otherwise, scope, pad, loops)
+        if len(self.lines) == before:  # the scope is too small for any of it
+            self.line(pad, "pass")
 
-    def _test(
-        self,
-        t: Term,
-        yes: list[tuple[int, tuple[Event, ...]]],
-        no: list[tuple[int, tuple[Event, ...]]],
-        scope: Scope,
-        pad: int,
-        loops: int,
-    ) -> None:
+    def _test(self, t: Term, yes: Items, no: Items, scope: Scope, pad: int, loops: int) -> None:
         c = self.value(t, scope, pad)
         if isinstance(c, int):
             if taken := yes if c else no:

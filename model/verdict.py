@@ -30,8 +30,8 @@ class Status(Enum):
 class Verdict:
     """One engine's word on one property.
 
-    `scope` is None for any number of objects.  A VIOLATED verdict has a trace that the interpreter (and, where it can, the native
-    run) has replayed; HOLDS_TO has a depth; VACUOUS, NOT_APPLICABLE and UNKNOWN have a reason.
+    `scope` is None for any number of objects.  A VIOLATED verdict has a trace that the interpreter (and, where it
+    can, the native run) has replayed; HOLDS_TO has a depth; VACUOUS, NOT_APPLICABLE and UNKNOWN have a reason.
     """
 
     property: str

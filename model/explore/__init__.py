@@ -15,6 +15,8 @@ from accelspec.spec.language.specification import Specification
 from ..evaluate import Interpreter
 from ..verdict import Budget
 from .explored import Explored, Reached, Replay, conclude
+from .frontier import Frontier
+from .ground import TooLarge
 from .search import Search
 
 GIB = 1 << 30
@@ -44,5 +46,10 @@ def explore(
         raise ValueError(f"there is no engine {engine!r}; there are 'numpy' and 'plain'")
     budget = budget or Budget()
     machine = Interpreter(spec, scope)
-    reached = Search(machine, memory).run(budget)
-    return conclude(machine, "explore:plain", reached, budget.elapsed, replay)
+    if engine == "numpy":
+        try:
+            reached = Frontier(machine, budget, memory).run()
+            return conclude(machine, "explore:numpy", reached, budget.elapsed, replay)
+        except TooLarge as e:
+            budget.tell(f"{e}: searching plainly")
+    return conclude(machine, "explore:plain", Search(machine, memory).run(budget), budget.elapsed, replay)

@@ -28,6 +28,7 @@ class Search:
         self.witnesses: dict[str, Trace] = {}
         self.cases = [0] * len(machine.spec.cases)
         self.transitions = 0
+        self.level = 0
 
     def trace(self, state: State, last: Move | None = None) -> Trace:
         """The shortest run to a state that was found, and one move more."""
@@ -49,6 +50,7 @@ class Search:
         limit = self.memory // (PER_STATE + sys.getsizeof(level[0])) if level else 0
         while level and not stopped:
             new: list[State] = []
+            self.level = depth + 1
             for i, s in enumerate(level):
                 if i % 64 == 0 and (stopped := self._spent(budget, limit)):
                     break
@@ -84,7 +86,8 @@ class Search:
         self, s: State, always: list[tuple[str, Callable[..., Any]]], sometimes: list[tuple[str, Callable[..., Any]]]
     ) -> None:
         for id, f in always:
-            if not f(s, s) and id not in self.violations:
+            known = self.violations.get(id)
+            if (known is None or len(known) > self.level) and not f(s, s):
                 self.violations[id] = self.trace(s)
         for id, f in sometimes:
             if id not in self.witnesses and f(s, s):

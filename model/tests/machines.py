@@ -182,7 +182,7 @@ def devices(step: int = 1) -> Specification:
                 Any_(x, And(Not(Read(FAST, (x,))), Eq(Read(POWER, (x,)), enum(Power.BROKEN)))),
             ),
         ],
-        scope={"Device": 2},
+        scopes={"all": {"Device": 2}},
     )
 
 
@@ -344,7 +344,7 @@ def files(*, leak: bool = False) -> Specification:
             ),
             law("files.R01", Form.SOMETIMES, Any_(y, Eq(Read(BUFFER_USES, (y,)), number(2)))),
         ],
-        scope={"Fd": 2, "File": 2, "Buffer": 2},
+        scopes={"all": {"Fd": 2, "File": 2, "Buffer": 2}},
     )
 
 
@@ -432,5 +432,5 @@ def locks(*, alone: bool = False) -> Specification:
             ),
         ],
         steps={"work": ["waits for a", "waits for b, holding a"]},
-        scope={"Lock": 2, "work()": 2},
+        scopes={"all": {"Lock": 2, "work()": 2}},
     )
