@@ -112,6 +112,7 @@ class _Walks:
         self.initial: State = ()
         self.state: State = ()
         self.moves: list[Move] = []
+        self.lost = False  # the walker does not follow any more
         self.followed: Counter[str] = Counter()
         cells = self.interpreter.layout.cells
         self._plain = [i for i, (f, _) in enumerate(cells) if not f.kind.is_call or f.is_live]
@@ -149,6 +150,7 @@ class _Walks:
     def start(self, state: State) -> None:
         self.initial = self.state = state
         self.moves = []
+        self.lost = False
         self.walker.load(state)
 
     def step(self, breadth: int) -> bool:
@@ -175,7 +177,8 @@ class _Walks:
 
     def follow(self, m: Move) -> bool:
         """Take a move in the walk itself; False where the run ends or differs."""
-        if not self.compare(self.walker, m):
+        self.lost = not self.compare(self.walker, m)
+        if self.lost:
             return False
         self.moves.append(m)
         self.state = m.after
@@ -313,7 +316,8 @@ class _Walks:
     def last_step(self) -> None:
         """At the end of a walk, when nothing is lost by it: resume any call, and ask the interpreter to explain it."""
         calls = [k for k, c in self.walker.calls.items() if c.steps is not None]
-        if calls and not self.over and not (self.moves and (self.moves[-1].failed or self.moves[-1].case.crashes)):
+        ended = self.lost or (self.moves and (self.moves[-1].failed or self.moves[-1].case.crashes))
+        if calls and not self.over and not ended:
             operation, index = self.random.choice(calls)
             self.explain(self.walker, operation, [index], index)
 
@@ -394,6 +398,8 @@ def _raised(e: Exception) -> str:
     while t is not None and t.tb_next is not None:
         t = t.tb_next
     at = f" at line {t.tb_lineno}" if t is not None else ""
+    if isinstance(e, AttributeError) and e.obj is None:
+        return f"run, it looks for {e.name!r} of an object that is none{at}: give the case a row"
     return f"run, it raises {type(e).__name__}: {e}{at}"
 
 

@@ -32,7 +32,7 @@ from ..terms import (
 )
 from .effects import Effects, decides, merges
 from .expressions import called_method, is_word
-from .path import Caller, Frame, Marker, Path, Todo, chain
+from .path import Caller, Frame, Held, Marker, Path, Todo, attribute_of, chain
 
 MOST_STEPS = 15  # labels of one operation
 A_STEP = deduced("a step ends here: others may run before the next one")
@@ -87,10 +87,8 @@ class Operations(Effects):
                     locks = [i.context_expr for i in items]
                     takes = [Marker("acquire", x) for x in locks]
                     rest = chain([*takes, *s.body, *(Marker("release", x) for x in reversed(locks))], todo)
-                    if any(
-                        self.cell(x, p).field.name not in self.busy for x in p.locks
-                    ):  # a call that holds a lock and wants another one: it may have to wait there
-                        return self.pause(p, s, f"waits for {written(locks[0])}", rest)
+                    if any(self.held(x, p).field.name not in self.busy for x in p.locks):
+                        return self.pause(p, s, f"waits for {written(locks[0])}", rest)  # it may have to wait there
                     todo = rest
                 case ast.While():
                     todo = self.turn(s, todo, p)
@@ -186,6 +184,7 @@ class Operations(Effects):
             raise m.error(s, "only answers are raised", 'Write `raise EBADF("row", source)`.')
         helper = bool(p.callers) and not p.callers[-1].patch
         if value is not None and (frame := self.deciding(value, p) if helper else self.enter(value, p)) is not None:
+            p.locks = [x.known_in(frame) for x in p.locks]
             p.frame = frame  # return super().start(p, n): its rows, or its value, become ours
             return chain([*frame.method.body, Marker("leave")] if helper else frame.method.body, None)
         if helper:
@@ -215,12 +214,10 @@ class Operations(Effects):
                 f"row {self.operation_name}.{row} is written twice (also at line {self._answers[row][1]})",
                 "Rows of one operation have different names.",
             )
-        frame, p.frame = p.frame, p.home
         for lock in reversed(p.locks):
-            self.lock(p, lock, take=False)
+            self.give_back(lock, p)
         if p.call is not None:
             self.destroy(p, p.call)
-        p.frame = frame
         self.case(p, s, row, outcome, source)
 
     def case(self, p: Path, s: ast.stmt, row: str, outcome: Errno | None, source: Source) -> None:
@@ -289,32 +286,48 @@ class Operations(Effects):
     def marker(self, s: Marker, todo: Todo, p: Path) -> Todo:
         match s.what:
             case "acquire":
-                self.lock(p, s.on, take=True)
-                p.locks.append(s.on)
+                self.take(s.on, p)
             case "release":
-                p.locks.remove(s.on)
-                self.lock(p, s.on, take=False)
+                (lock,) = [x for x in p.locks if x.written is s.on]
+                p.locks.remove(lock)
+                self.give_back(lock, p)
             case "until":
                 p.guards.append(Not(self.test(s.on, p)))
             case "leave":
                 return self.resume(p, TRUE)
         return todo
 
-    def lock(self, p: Path, node: ast.expr, take: bool) -> None:
-        c = self.cell(node, p)
-        if c.type is not bool:
-            raise p.frame.method.error(node, "`with` takes a lock", "Declare the field as `mutex: Lock = UNLOCKED`.")
-        if take:
-            p.guards.append(Not(self.read(node, p)))
-            for held in p.locks:
-                self.order(self.cell(held, p).field, c.field, node, p)
-            self.assign(p, c, TRUE, node)
-            return
+    def take(self, node: ast.expr, p: Path) -> None:
+        """Take a lock that is free; remember whose it is, whatever happens to the way that led there."""
+        m = p.frame.method
+        if self.cell(node, p).type is not bool or not isinstance(node, ast.Attribute):
+            raise m.error(node, "`with` takes a lock", "Declare the field as `mutex: Lock = UNLOCKED`.")
+        owner = written(node.value)
+        if not isinstance(node.value, ast.Name):
+            p.frame.env[owner] = self.term(node.value, p)
+        lock = Held(node, attribute_of(owner, node), p.frame.copy())
+        c = self.held(lock, p)
+        p.guards.append(Not(self.read(lock.node, p)))
+        for other in p.locks:
+            self.order(self.held(other, p).field, c.field, node, p)
+        self.assign(p, c, TRUE, node)
+        p.locks.append(lock)
+
+    def give_back(self, lock: Held, p: Path) -> None:
+        """Give a lock back; one that was taken in the same step was never seen to be held."""
+        c = self.held(lock, p)
         taken = Assign(c.field, c.args, TRUE)
-        if taken in p.effects:  # taken and released in one step: nobody can see it
+        if taken in p.effects:
             p.effects.remove(taken)
         else:
-            self.assign(p, c, FALSE, node)
+            self.assign(p, c, FALSE, lock.node)
+
+    def held(self, lock: Held, p: Path) -> Read:
+        """The cell of a lock."""
+        frame, p.frame = p.frame, lock.frame
+        c = self.cell(lock.node, p)
+        p.frame = frame
+        return c
 
     def order(self, held: Field, wanted: Field, node: ast.expr, p: Path) -> None:
         if held.name in self.busy or wanted.name in self.busy:
@@ -372,7 +385,7 @@ class Operations(Effects):
             if len(labels) == MOST_STEPS:
                 raise m.error(s, f"more than {MOST_STEPS} steps in one operation")
             self._points[key] = len(labels) + 1
-            held = [written(x) for x in p.locks]
+            held = [written(x.written) for x in p.locks]
             labels.append(label + (f", holding {', '.join(held)}" if held else ""))
         point = self._points[key]
         me: Term = p.call or Var("call", k)
@@ -389,14 +402,15 @@ class Operations(Effects):
             return
         t = Var("call", k)
         self.standing(p, k, point, saved, at, todo)
-        q = Path(Frame(m, {n: Read(f, (t,)) for n, f in saved.items()}), call=t, locks=list(p.locks), step=label)
+        later = Frame(m, {n: Read(f, (t,)) for n, f in saved.items()})
+        q = Path(later, call=t, locks=[Held(x.written, x.node, later.copy()) for x in p.locks], step=label)
         q.params.append(Param(t, Role.CALL, And(self.live(t), Eq(Read(at, (t,)), Lit(point, at.type)))))
         self.follow(todo, q)
 
     def saved(self, p: Path, k: Kind, todo: Todo) -> dict[str, Field]:
         """The names that the rest of the operation needs become fields of the call in flight."""
         out = {}
-        needed = _needed(todo).union(*(_loads(x, set()) for x in p.locks))
+        needed = _needed(todo) | {x.owner for x in p.locks}
         for n in p.frame.env:
             if n in needed:
                 t = p.frame.env[n].type
@@ -416,12 +430,9 @@ class Operations(Effects):
         q = Path(Frame(p.frame.method, {n: Read(f, (x,)) for n, f in saved.items()}))
         where = f"while {k.name} stands at {self.spec.steps[self.operation_name][point - 1]!r}"
         for lock in p.locks:
-            mine = self.cell(lock, q)
+            mine, name = self.held(Held(lock.written, lock.node, q.frame), q), written(lock.written)
             self.promise(
-                f"held:{k.name}.{point}:{written(lock)}",
-                "held",
-                forall([x], Implies(here, mine)),
-                f"{written(lock)} is held {where}",
+                f"held:{k.name}.{point}:{name}", "held", forall([x], Implies(here, mine)), f"{name} is held {where}"
             )
             self._holders.append((k, point, mine, x, here))
             for k2, point2, theirs, y, here2 in self._holders:

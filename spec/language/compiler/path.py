@@ -43,6 +43,36 @@ class Caller:
     patch: bool = False  # a row that stands in for another: what it answers is the enclosing method's answer
 
 
+@dataclass(frozen=True)
+class Held:
+    """A lock that the call holds.  Its owner is looked up once: it has a name of its own if the author gave it none."""
+
+    written: ast.expr  # as in `with q.device.mutex:`
+    node: ast.Attribute  # the same, of a name
+    frame: Frame  # in which the name is known
+
+    def known_in(self, frame: Frame) -> Held:
+        """The same lock, with its owner known in another frame too."""
+        owner = self.owner
+        term = self.frame.env[owner]
+        if frame.env.get(owner, term) != term:
+            owner = f"{owner} of {self.frame.method.owner.__name__}"
+        frame.env[owner] = term
+        return Held(self.written, attribute_of(owner, self.node), frame)
+
+    @property
+    def owner(self) -> str:
+        """The name of what the lock belongs to."""
+        assert isinstance(self.node.value, ast.Name)
+        return self.node.value.id
+
+
+def attribute_of(name: str, node: ast.Attribute) -> ast.Attribute:
+    """`name.field`, in the place of another attribute."""
+    base = ast.copy_location(ast.Name(name, ast.Load()), node)
+    return ast.copy_location(ast.Attribute(base, node.attr, ast.Load()), node)
+
+
 @dataclass
 class Path:
     frame: Frame
@@ -56,7 +86,7 @@ class Path:
     binders: list[Var] = field(default_factory=list)  # loop variables around it
     reads: list[tuple[Field, tuple[Term, ...]]] = field(default_factory=list)
     callers: list[Caller] = field(default_factory=list)
-    locks: list[ast.expr] = field(default_factory=list)  # held, in the operation's own frame
+    locks: list[Held] = field(default_factory=list)
     call: Term | None = None  # the call in flight, after its first step
     step: str = ""  # the label at which it stood
     heads: set[int] = field(default_factory=set)  # loops entered in this step
