@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from accelspec.spec.language import EBADF, OK, Machine, Result, kernel, operation, require, when
+from accelspec.spec.language import DONE, EBADF, OK, Machine, Result, event, free, kernel, operation, require, when
 
-from .objects import Fd, File, Process, Sleeper, Vma
+from .objects import Fd, File, Message, Process, Vma, Waiter
 
 
 class Files(Machine):
@@ -19,7 +19,8 @@ class Files(Machine):
     def referenced(self, f: File) -> bool:
         by_fd = any(p.fd[n] is f for p in Process for n in Fd)
         by_mapping = any(v.file is f for v in Vma)
-        return by_fd or by_mapping or f.in_flight or f.in_call or f.sleeper is not Sleeper.NOBODY
+        by_message = any(m.file is f for m in Message)
+        return by_fd or by_mapping or by_message or f.in_call or any(w.file is f for w in Waiter)
 
     def fput(self, f: File) -> None:
         """A reference is gone.  At the last one release runs: as task work, so never under the caller's mmap_lock."""
@@ -55,21 +56,28 @@ class Files(Machine):
         """A descriptor is put into a message (SCM_RIGHTS)."""
         require(p.running)
         f = self.file_of(p, n)
-        require(not f.in_flight)
-        f.in_flight = True
+        Message(file=f)
         return OK("ok", kernel("scm_fp_copy", "the message holds the description"))
 
     @operation
-    def receive(self, p: Process, n: Fd, f: File) -> Result:
-        require(self.unused(p, n) and f.in_flight)
-        f.in_flight = False
-        p.fd[n] = f
+    def receive(self, p: Process, n: Fd, m: Message) -> Result:
+        require(self.unused(p, n))
+        p.fd[n] = m.file
+        free(m)
         return OK("ok", kernel("receive_fd", "a new number for the same description"))
 
-    @operation
-    def discard(self, f: File) -> Result:
+    @event
+    def discard(self, m: Message) -> Result:
         """The message is dropped unread."""
-        require(f.in_flight)
-        f.in_flight = False
+        f = m.file
+        free(m)
         self.fput(f)
-        return OK("ok", kernel("unix_destruct_scm"))
+        return DONE("ok", kernel("unix_destruct_scm"))
+
+    @event
+    def wake_up(self, w: Waiter) -> Result:
+        """A sleeper leaves poll: woken, or by a signal."""
+        f = w.file
+        free(w)
+        self.fput(f)
+        return DONE("ok", kernel("poll_schedule_timeout"))

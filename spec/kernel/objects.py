@@ -28,22 +28,32 @@ class Process(Object, always=True):
     busy: Busy = IDLE  # a call that takes several steps is running; exit and exec wait for it
 
 
-class Sleeper(Enum):
-    """Does anybody sleep in poll on this description?"""
-
-    NOBODY = "nobody sleeps"
-    WAITING = "on the wait queue of the driver: a wake-up will be heard"
-    DEAF = "asleep without being on any wait queue"
-    AWAKE = "woken, on its way back to user space"
-
-
 class File(Object):
     """An open file description: shared by dup, fork, passing, and by every mapping made from it."""
 
-    in_flight: bool = False  # a message holds it (SCM_RIGHTS)
     in_call: bool = False  # a call that takes several steps holds it
-    sleeper: Sleeper = Sleeper.NOBODY
 
+
+class Message(Object):
+    """A message on its way that carries a description (SCM_RIGHTS)."""
+
+    file: Rigid[File]
+
+
+class Sleep(Enum):
+    WAITING = "on the wait queue of the driver: a wake-up will be heard"
+    DEAF = "asleep without being on any wait queue"
+    AWAKE = "woken, on the way back to user space"
+
+
+class Waiter(Object):
+    """A thread that sleeps in poll."""
+
+    file: Rigid[File]
+    sleep: Sleep
+
+
+WAITING, DEAF, AWAKE = Sleep
 
 PageOffset = Annotated[int, Range(0, 2)]  # vm_pgoff, in pages; 2 stands for every offset that names no region
 

@@ -205,22 +205,14 @@ class Assembly:
     def check_patches(self) -> None:
         """Every changed row must have been found.  Raises SpecError for one that was not."""
         for c in self.machine.__mro__:
-            wanted = dict.fromkeys(vars(c).get("drops", ()), c)
-            wanted |= {
-                f.__dict__["patch"][1]: f
-                for f in vars(c).values()
-                if isinstance(f, FunctionType) and "patch" in f.__dict__
-            }
-            for target, by in wanted.items():
+            methods = [f for f in vars(c).values() if isinstance(f, FunctionType)]
+            wanted = {t: methods[0] for t in vars(c).get("drops", ()) if methods}
+            wanted |= {f.__dict__["patch"][1]: f for f in methods if "patch" in f.__dict__}
+            for target, fn in wanted.items():
                 if (c, target) not in self.used:
                     name = target.partition(".")[0]
                     m = self.method(name)
                     have = ", ".join(f"{name}.{p.name}" for p in rows(m, m.body)) if m else "no method of that name"
-                    fn = (
-                        by
-                        if isinstance(by, FunctionType)
-                        else next(f for f in vars(c).values() if isinstance(f, FunctionType))
-                    )
                     raise SpecError(
                         SourceFile.of(fn).name,
                         fn.__code__.co_firstlineno,

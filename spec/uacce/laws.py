@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from accelspec.spec.kernel import Fd, File, Process, Sleeper, Vma
+from accelspec.spec.kernel import AWAKE, Fd, File, Process, Vma, Waiter
 from accelspec.spec.language import (
     COUNT,
     LOCK_GRAPH,
@@ -235,11 +235,11 @@ class Laws(Machine):
     def pollers_are_woken(self) -> bool:
         """Nobody sleeps in poll on a queue that is dead, or that was just stopped."""
         return not any(
-            f.sleeper in (Sleeper.WAITING, Sleeper.DEAF)
+            w.file is q.file
+            and w.sleep is not AWAKE
             and (q.state is ZOMBIE or (q.state is INIT and old(q).state is STARTED))
-            for f in File
+            for w in Waiter
             for q in Queue
-            if q.file is f
         )
 
     # ------------------------------------------------------------------ what must be reachable

@@ -7,7 +7,7 @@ each is one row: its errno, its name, and who says so.
 
 from __future__ import annotations
 
-from accelspec.spec.kernel import Fd, File, Process, Sleeper, Vma
+from accelspec.spec.kernel import AWAKE, DEAF, WAITING, Fd, File, Process, Vma, Waiter
 from accelspec.spec.language import (
     CALLBACK,
     DONE,
@@ -260,6 +260,20 @@ class Queues(Isolation):
         return OK("ok", read("uacce_vma_close"))
 
     @operation
+    def munmap_tail(self, v: Vma) -> Result:
+        """The second of two pages: the close looks at the next offset, and so at the other region's slot."""
+        require(v.whole and self.alive(v.mm))
+        with v.mm.mmap_lock:
+            first = v.pgoff
+            v.pgoff = self.next_page(v)
+            loaded = self.marked(v)
+            yield "slot_loaded"
+            self.close_slot(v, loaded)
+            v.pgoff = first
+            v.whole = False
+            return OK("ok", read("uacce_vma_close"))
+
+    @operation
     def mremap_move(self, v: Vma) -> Result:
         """To another address: the copy is made before the driver refuses, and closing the copy runs uacce_vma_close."""
         require(self.alive(v.mm))
@@ -285,12 +299,12 @@ class Queues(Isolation):
 
     @operation
     def poll(self, p: Process, n: Fd, block: bool) -> Result:
-        q = self.queue_of(p, n)
-        f = p.fd[n]
-        require(f is not None and f.sleeper is Sleeper.NOBODY)
+        require(p.running)
+        f = self.file_of(p, n)
+        q = self.behind(f)
         with q.mutex:
             if self.dead(q) and block:
-                self.fall_asleep(q, Sleeper.DEAF)
+                Waiter(file=f, sleep=DEAF)
                 return WOULD_BLOCK(
                     "dead_deaf",
                     read("uacce_fops_poll", "returns before it joins the wait queue: only a signal ends it"),
@@ -302,20 +316,15 @@ class Queues(Isolation):
                 q.ready = False
                 return READY("ready", read("uacce_fops_poll", "is_q_updated takes the completion"))
             if block:
-                self.fall_asleep(q, Sleeper.WAITING)
+                Waiter(file=f, sleep=WAITING)
                 return WOULD_BLOCK("asleep", read("uacce_fops_poll"))
             return OK("nothing", read("uacce_fops_poll"))
 
-    def fall_asleep(self, q: Queue, how: Sleeper) -> None:
-        for f in File:
-            if q.file is f:
-                f.sleeper = how
-
     def wake(self, q: Queue) -> None:
         """wake_up_interruptible of the queue's wait queue."""
-        for f in File:
-            if q.file is f and f.sleeper is Sleeper.WAITING:
-                f.sleeper = Sleeper.AWAKE
+        for w in Waiter:
+            if w.file is q.file and w.sleep is WAITING:
+                w.sleep = AWAKE
 
     @event
     def complete(self, q: Queue) -> Result:
@@ -325,11 +334,3 @@ class Queues(Isolation):
         q.ready = True
         self.wake(q)
         return DONE("ok", read("qm_work_process", document=DRIVER))
-
-    @event
-    def wake_up(self, f: File) -> Result:
-        """A sleeper leaves poll: woken, or by a signal."""
-        require(f.sleeper is not Sleeper.NOBODY)
-        f.sleeper = Sleeper.NOBODY
-        self.fput(f)
-        return DONE("ok", kernel("poll_schedule_timeout"))

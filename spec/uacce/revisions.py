@@ -15,19 +15,29 @@ class Uacce(Queues, Laws):
     document = "linux 6.12.117 drivers/misc/uacce/uacce.c"
     scopes = {
         "one of each": {"Qm": 0},
-        "pieces": {"Qm": 0, "Vma": 2},
-        "two queues": {"Qm": 0, "Fd": 2, "File": 2, "Queue": 2, "HwQueue": 2, "exec()": 0, "exit()": 0, "munmap()": 0},
-        "two processes": {"Qm": 0, "Process": 2, "Mm": 2, "munmap()": 0},
-        "two devices": {
-            "Qm": 0,
-            "Device": 2,
+        "pieces": {"Qm": 0, "Vma": 2, "Waiter": 0, "Message": 0},
+        "two queues": {
             "Fd": 2,
             "File": 2,
             "Queue": 2,
-            "HwQueue": 2,
-            "Vma": 0,
+            "Qm": 0,
+            "Waiter": 0,
+            "Message": 0,
             "exec()": 0,
             "exit()": 0,
+            "munmap()": 0,
         },
-        "isolation": {"Vma": 0, "exec()": 0, "exit()": 0},
+        "two processes": {"Process": 2, "Mm": 2, "Qm": 0, "Vma": 0},
+        "two address spaces": {
+            "Process": 2,
+            "Mm": 2,
+            "Vma": 2,
+            "Qm": 0,
+            "Waiter": 0,
+            "Message": 0,
+            "exec()": 0,
+            "remove()": 0,
+            "munmap()": 0,
+        },
+        "isolation": {"Vma": 0, "Waiter": 0, "Message": 0, "exec()": 0, "exit()": 0},
     }
