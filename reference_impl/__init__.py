@@ -6,9 +6,10 @@
 (0, 0, 3, 0)
 """
 
+from .calls import FIRST_MAPPING, INJECTABLE, STEPPED
 from .faults import FAULTS, Fault
-from .kernel import Call, Errno, Finding, Outcome, Poll, Scheduler, UsageError, name_of, run_threads
-from .system import FIRST_MAPPING, INJECTABLE, System
+from .kernel import Call, Errno, Finding, Outcome, Poll, Scheduler, UsageError, name_of, run_threads, schedules
+from .system import System
 from .uacce import BEHAVIOURS, CALLBACKS, SET_QP_CTX, SET_QP_INFO, Behaviour, Provider, RegionType
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "INJECTABLE",
     "SET_QP_CTX",
     "SET_QP_INFO",
+    "STEPPED",
     "Behaviour",
     "Call",
     "Errno",
@@ -33,4 +35,5 @@ __all__ = [
     "UsageError",
     "name_of",
     "run_threads",
+    "schedules",
 ]

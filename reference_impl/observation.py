@@ -7,10 +7,10 @@ from .kernel import Vma
 from .uacce import HardwareQueue, Mapped, Provider, RegionType, UacceQueue
 
 if TYPE_CHECKING:
-    from .system import System
+    from .calls import Calls
 
 
-def observe(system: "System") -> dict[str, Any]:
+def observe(system: "Calls") -> dict[str, Any]:
     """Return everything there is: devices, processes, queues, maps, bonds, sleepers, live kernel objects, findings.
 
     Only numbers, strings, booleans, None, lists and dicts; two systems in the same state observe equal.
@@ -29,16 +29,16 @@ def observe(system: "System") -> dict[str, Any]:
         "sleepers": sorted(system.sleeping()),
         "live": _live(system),
         "now": system.kernel.now,
-        "findings": [str(finding) for finding in system.findings],
+        "findings": [str(finding) for finding in system.kernel.findings.all],
     }
 
 
-def number_of(system: "System", device: object) -> int:
+def number_of(system: "Calls", device: object) -> int:
     """Return the number by which a provider, or one that was replaced since (-1), is known."""
     return next((d for d, provider in system.providers.items() if provider is device), -1)
 
 
-def _live(system: "System") -> dict[str, int]:
+def _live(system: "Calls") -> dict[str, int]:
     counts: dict[str, int] = {}
     for allocation in system.kernel.allocator.live.values():
         counts[allocation.kind] = counts.get(allocation.kind, 0) + 1
@@ -66,7 +66,7 @@ def _device(provider: Provider) -> dict[str, Any]:
     }
 
 
-def _process(system: "System", p: int) -> dict[str, Any]:
+def _process(system: "Calls", p: int) -> dict[str, Any]:
     process = system.kernel.processes[p]
     queues = {n: file.private_data for n, file in sorted(process.files.files.items())}
     return {
@@ -79,7 +79,7 @@ def _process(system: "System", p: int) -> dict[str, Any]:
     }
 
 
-def _queue(system: "System", q: UacceQueue) -> dict[str, Any]:
+def _queue(system: "Calls", q: UacceQueue) -> dict[str, Any]:
     hardware = q.priv if isinstance(q.priv, HardwareQueue) and q.priv.owner is q else None
     return {
         "device": next((d for d, p in system.providers.items() if p.device is q.device), -1),
@@ -99,7 +99,7 @@ def _queue(system: "System", q: UacceQueue) -> dict[str, Any]:
     }
 
 
-def _map(system: "System", vma: Vma) -> dict[str, Any]:
+def _map(system: "Calls", vma: Vma) -> dict[str, Any]:
     mapped = vma.private_data
     number = next(
         (m for m, x in system.mappings.items() if x.mm is vma.mm and x.start <= vma.start < x.start + x.pages), None

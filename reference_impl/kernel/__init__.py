@@ -6,7 +6,7 @@ from .findings import Finding, Findings
 from .kernel import Kernel
 from .memory_maps import PAGE, Mm, Page, RamPage, UserFault, Vma, VmOps
 from .poll import BROKEN, READABLE, Poll
-from .steps import Call, Pause, Scheduler, Step, Task, point, run_threads
+from .steps import Call, Pause, Scheduler, Step, Task, point, run_threads, schedules
 
 __all__ = [
     "BROKEN",
@@ -35,4 +35,5 @@ __all__ = [
     "name_of",
     "point",
     "run_threads",
+    "schedules",
 ]

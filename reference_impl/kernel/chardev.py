@@ -8,7 +8,7 @@ is its parent, so that a device outlives whoever has it open.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from .errno import Errno
+from .errno import Errno, Oops
 from .files import FileOperations, Inode, OpenFile
 from .memory import Allocation, Allocator, Injector
 from .steps import Step, Task, point
@@ -136,8 +136,7 @@ class CharDevices:
     def remove_device(self, cdev: Cdev, device: DeviceObject) -> None:
         """Undo `add_device`: no open finds the device any more, those who have it open keep it."""
         if cdev.refs <= 0:
-            self._report("use after free", f"the cdev of {device.name} is deleted after it was freed")
-            return
+            raise Oops(f"the cdev of {device.name} is deleted after it was freed")
         self._sysfs.withdraw(device.name)
         self.nodes.pop(device.name, None)
         if cdev.number is not None:

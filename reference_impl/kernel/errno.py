@@ -51,16 +51,14 @@ class UsageError(ValueError):
     """The caller of the reference implementation asked for something that has no meaning; nothing was done."""
 
 
-_ERRNO: Final = {int(member): member for member in Errno}
+_NAMED: Final[dict[int, Errno | Outcome]] = {int(member): member for kind in (Errno, Outcome) for member in kind}
 
 
 def answer(result: int) -> int:
-    """Return `result`, a known negative errno as its `Errno`: ``answer(-22) is Errno.EINVAL``."""
-    return _ERRNO.get(result, result) if result < 0 else result
+    """Return `result`, one that has a name as that: ``answer(-22) is Errno.EINVAL``."""
+    return _NAMED.get(result, result) if result < 0 else result
 
 
 def name_of(result: int) -> str:
     """Return the name of a result for people: ``EINVAL``, ``SIGBUS``, ``0``."""
-    if result in _ERRNO:
-        return _ERRNO[result].name
-    return Outcome(result).name if result in Outcome._value2member_map_ else str(result)
+    return _NAMED[result].name if result in _NAMED else str(result)

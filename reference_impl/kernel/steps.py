@@ -6,11 +6,11 @@ on: a `Scheduler` asks its caller, `run_to_end` runs one call alone, `run_thread
 """
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from .errno import Errno, Oops, Outcome
+from .errno import Errno, Oops, Outcome, answer
 
 if TYPE_CHECKING:
     from .files import OpenFile
@@ -103,7 +103,7 @@ class Call:
         try:
             self.at = next(self._steps)
         except StopIteration as end:
-            self._finish(int(end.value))
+            self._finish(answer(end.value))
         except Oops as oops:
             self.oops = str(oops)
             self._report("oops", f"{self.name}: {oops}")
@@ -154,10 +154,43 @@ class Scheduler:
         """
         while ready := self.ready():
             self.step(choose(ready))
+        return self.finish()
+
+    def finish(self) -> list[int]:
+        """Settle what became of calls that wait for ever, and return the results in order."""
         for call in self.stuck():
             if call.at is not None and call.at.kind == "lock":
                 call.result = Outcome.DEADLOCK
         return [call.result for call in self.calls]
+
+
+def schedules(start: Callable[[], Sequence[Call]], preemptions: int = 2) -> Iterator[Scheduler]:
+    """Run the calls of `start()` in every order with at most `preemptions` switches away from one that could go on.
+
+    `start` makes a fresh system and its calls each time. Yields each finished Scheduler: results are in its calls,
+    the order in its `trail`. Most races need one or two preemptions.
+    """
+    prefixes: list[list[int]] = [[]]
+    while prefixes:
+        prefix = prefixes.pop()
+        scheduler = Scheduler(start())
+        chosen: list[int] = []
+        spent = 0
+        while ready := [i for i, call in enumerate(scheduler.calls) if call.ready]:
+            last = chosen[-1] if chosen else -1
+            options = [last, *(i for i in ready if i != last)] if last in ready else ready
+            if last in ready and spent == preemptions:
+                options = [last]
+            if len(chosen) < len(prefix):
+                pick = prefix[len(chosen)]
+            else:
+                pick = options[0]
+                prefixes.extend([*chosen, other] for other in options[1:])
+            spent += last in ready and pick != last
+            chosen.append(pick)
+            scheduler.step(scheduler.calls[pick])
+        scheduler.finish()
+        yield scheduler
 
 
 def run_threads(calls: Sequence[Call], patience: float = 10.0) -> list[int]:
