@@ -10,6 +10,7 @@ import pytest
 
 from accelspec.model.agree import Agreement, agree, replay, replay_natively
 from accelspec.model.evaluate import Interpreter
+from accelspec.model.tests.corners import CORNERS, NEVER
 from accelspec.model.trace import Move, Trace
 from accelspec.model.verdict import Budget
 from accelspec.spec.language import EACCES, Machine, Specification, compile_machine, deduced
@@ -33,6 +34,15 @@ def test_both_readings_agree(machine: type[Machine]) -> None:
     assert len(a.rows) > 0.85 * len(spec.rows())
 
 
+@pytest.mark.parametrize("machine", CORNERS)
+def test_both_readings_agree_in_corners(machine: type[Machine]) -> None:
+    spec = compile_machine(machine)
+    a = agree(machine, spec, seed=1, steps=500)
+    assert not a.disagreements, told(a)
+    assert len(set(spec.rows()) - set(a.rows) - NEVER) <= 2
+    assert not set(a.rows) & NEVER
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("machine", REVISIONS)
 def test_both_readings_agree_on_every_row(machine: type[Machine]) -> None:
@@ -40,6 +50,15 @@ def test_both_readings_agree_on_every_row(machine: type[Machine]) -> None:
     a = agree(machine, spec, seed=2, steps=6_000)
     assert not a.disagreements, told(a)
     assert set(a.rows) == set(spec.rows())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", CORNERS)
+def test_both_readings_agree_on_every_row_of_a_corner(machine: type[Machine]) -> None:
+    spec = compile_machine(machine)
+    a = agree(machine, spec, seed=2, steps=4_000)
+    assert not a.disagreements, told(a)
+    assert set(a.rows) == set(spec.rows()) - NEVER
 
 
 def test_the_seed_decides() -> None:

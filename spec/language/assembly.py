@@ -91,18 +91,35 @@ class Method:
         return self.fn.__globals__
 
     def parameters(self) -> dict[str, Any]:
-        """Name -> annotation, without self and the return type."""
+        """Name -> annotation, without self and the return type.
+
+        Raises SpecError for a parameter without a type, an annotation that names nothing, and parameters that are not
+        plainly positional.
+        """
+        known, given = self._annotations(), self.node.args
+        odd = [*given.posonlyargs, *given.kwonlyargs, *filter(None, [given.vararg, given.kwarg]), *given.defaults]
+        if odd or not given.args:
+            raise self.error(
+                odd[0] if odd else self.node,
+                "parameters are plain: no defaults, no stars",
+                f"Write `def {self.name}(self, p: Process)`.",
+            )
+        for a in given.args[1:]:
+            if a.arg not in known:
+                raise self.error(a, f"parameter {a.arg!r} has no type", f"Write `{a.arg}: SomeKind`.")
+        return {a.arg: known[a.arg] for a in given.args[1:]}
+
+    def returns(self) -> Any:
+        """The annotation of what it returns; None if there is none."""
+        return self._annotations().get("return")
+
+    def _annotations(self) -> dict[str, Any]:
         try:
-            hints = inspect.get_annotations(self.fn, eval_str=True)
-        except NameError as e:
+            return inspect.get_annotations(self.fn, eval_str=True)
+        except (NameError, AttributeError, TypeError, SyntaxError) as e:
             raise self.error(
                 self.node, f"an annotation names nothing: {e}", "Import the kind, or define it above."
             ) from e
-        known = {n: h for n, h in hints.items() if n != "return"}
-        for a in self.node.args.args[1:]:
-            if a.arg not in known:
-                raise self.error(self.node, f"parameter {a.arg!r} has no type", f"Write `{a.arg}: SomeKind`.")
-        return {a.arg: known[a.arg] for a in self.node.args.args[1:]}
 
     def error(self, at: ast.AST, what: str, remedy: str = "") -> SpecError:
         line = getattr(at, "lineno", self.node.lineno)
@@ -142,7 +159,11 @@ class Assembly:
             for n, f in vars(c).items():
                 if isinstance(f, FunctionType) and "patch" not in f.__dict__:
                     found[n] = None
-        return list(found)
+        return [n for n in found if not self.dropped(n)]
+
+    def dropped(self, name: str) -> bool:
+        """Does a revision say, `drops = ("read_isolate",)`, that it does not have this operation?"""
+        return any(name in vars(c).get("drops", ()) for c in self.machine.__mro__)
 
     def marks(self, name: str) -> dict[str, Any]:
         """What a decorator said about the method, in the most derived class that says anything."""
@@ -206,7 +227,7 @@ class Assembly:
         """Every changed row must have been found.  Raises SpecError for one that was not."""
         for c in self.machine.__mro__:
             methods = [f for f in vars(c).values() if isinstance(f, FunctionType)]
-            wanted = {t: methods[0] for t in vars(c).get("drops", ()) if methods}
+            wanted = {t: methods[0] for t in vars(c).get("drops", ()) if methods and "." in t}
             wanted |= {f.__dict__["patch"][1]: f for f in methods if "patch" in f.__dict__}
             for target, fn in wanted.items():
                 if (c, target) not in self.used:

@@ -123,8 +123,7 @@ class Expressions(Declarations):
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as v)):
                 return number(-v)
             case ast.IfExp(test=c, body=a, orelse=b):
-                yes, no = self.term(a, p, want), self.term(b, p, want)
-                return Ite(self.test(c, p), yes, none(no.type) if yes == none(bool) else no)
+                return either(self.test(c, p), self.term(a, p, want), self.term(b, p, want))
             case ast.Compare(left=left, ops=ops, comparators=more):
                 return And(*(self.compare(a, op, b, p) for a, op, b in zip([left, *more], ops, more)))
             case ast.BinOp(op=ast.Add() | ast.Sub(), left=a, right=b):
@@ -265,7 +264,7 @@ class Expressions(Declarations):
                 case ast.If(test=c, body=yes, orelse=no) if _returns(yes):
                     a = self.predicate(yes, p.fork(), want)
                     b = self.predicate([*no, *body[i + 1 :]], p, want)
-                    return Ite(self.test(c, p), a, none(a.type) if b == none(bool) else b)
+                    return either(self.test(c, p), a, b)
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     p.frame.env[name] = self.term(value, p)
                     continue
@@ -297,6 +296,11 @@ class Expressions(Declarations):
 
 def number(k: int) -> Lit:
     return Lit(k, Range(k, k))
+
+
+def either(c: Term, a: Term, b: Term) -> Term:
+    """`a if c else b`; a bare None is none of the kind of the other."""
+    return Ite(c, none(b.type) if a == none(bool) else a, none(a.type) if b == none(bool) else b)
 
 
 def _returns(block: Sequence[ast.stmt]) -> bool:

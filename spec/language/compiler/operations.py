@@ -25,6 +25,7 @@ from ..terms import (
     Range,
     Read,
     Term,
+    Type,
     Var,
     forall,
     substitute,
@@ -182,13 +183,15 @@ class Operations(Effects):
             )
         if isinstance(s, ast.Raise):
             raise m.error(s, "only answers are raised", 'Write `raise EBADF("row", source)`.')
+        if p.callers and isinstance(value, ast.Constant) and value.value is None and p.callers[-1].patch:
+            value = None  # the method in the place of a row has no answer
         helper = bool(p.callers) and not p.callers[-1].patch
         if value is not None and (frame := self.deciding(value, p) if helper else self.enter(value, p)) is not None:
             p.locks = [x.known_in(frame) for x in p.locks]
             p.frame = frame  # return super().start(p, n): its rows, or its value, become ours
             return chain([*frame.method.body, Marker("leave")] if helper else frame.method.body, None)
         if helper:
-            return self.resume(p, self.term(value, p) if value is not None else TRUE)
+            return self.resume(p, self.term(value, p, want=self.returned(m)) if value is not None else TRUE)
         if p.callers and value is None:
             return self.resume(p, TRUE)
         raise m.error(
@@ -196,6 +199,11 @@ class Operations(Effects):
             "an operation returns an answer",
             'Write `return EBUSY("row", source)`: an errno, the name of the row, and who says so.',
         )
+
+    def returned(self, m: Method) -> Type:
+        """The type that a bare None has in a method's answer."""
+        hint = m.returns()
+        return self.type(hint) if hint is not None else bool
 
     def resume(self, p: Path, value: Term) -> Todo:
         c = p.callers.pop()
