@@ -34,6 +34,15 @@ class QueueState(Enum):
     INIT = "owns a hardware queue, not running"
     STARTED = "running"
     ZOMBIE = "no hardware queue: half-built, or given back; only close is left"
+    CORRUPT = "v4: half of a pointer, written by a mapping of type 16"
+
+
+class Domain(Enum):
+    """v4: the IOMMU domain that a device without SVA gets for itself."""
+
+    NONE = "there is none"
+    ATTACHED = "attached to the parent device"
+    FREED = "freed, and still attached"
 
 
 class Slot(Enum):
@@ -56,7 +65,7 @@ class Region(Enum):
 
 
 ABSENT, ALLOCATED, REGISTERED, REMOVED, FREED = Life
-INIT, STARTED, ZOMBIE = QueueState
+INIT, STARTED, ZOMBIE, CORRUPT = QueueState
 EMPTY, SET, STALE = Slot
 MMIO, DUS, DKO, SS, UNKNOWN, BEFORE = Region
 
@@ -78,13 +87,17 @@ class Device(Object, always=True):
     cdev: Cdev = Cdev.NONE
     filled: bool = False  # the driver has set api, algorithms, region sizes and priv
     mutex: Lock = UNLOCKED
+    domain: Domain = Domain.NONE  # v4
+    unbound: bool = False  # v4: its parent has no driver any more
     stray_bond: Ghost[bool] = False  # a bond that no queue holds
+    lost_cdev: Ghost[bool] = False  # a character device that nobody will drop
 
 
 class HwQueue(Object, always=True):
     """A hardware queue of a device."""
 
     device: Rigid[Device]
+    lost: bool = False  # the queue that had it is gone and did not give it back: the driver counts it as used
 
 
 class Qm(Object, always=True):
@@ -95,6 +108,10 @@ class Qm(Object, always=True):
     isolated: bool = False
     threshold: Few = 0
     errors: Few = 0  # in the last hour; 2 stands for more
+
+
+class SharedRegion(Object):
+    """v4: a region of static shared memory (SS), and the head of the list of queues that share it."""
 
 
 class Queue(Object):
@@ -109,6 +126,10 @@ class Queue(Object):
     bonded: bool = False  # holds a bond of its mm with the device (iommu_sva_bind_device)
     mmio: Slot = EMPTY
     dus: Slot = EMPTY
+    dko: bool = False  # v4: the slot of DKO is set
+    other: bool = False  # v4: a slot of types 4 to 15 is set
+    ss: SharedRegion | None = None  # v4: the slot of SS
+    linked: SharedRegion | None = None  # v4: in whose list of sharers the queue is
     listed: bool = False  # in the device's list of queues
     mutex: Lock = UNLOCKED
     ready: bool = False  # a completion waits to be seen
@@ -117,3 +138,5 @@ class Queue(Object):
     gets: Ghost[Once] = 0
     puts: Ghost[Once] = 0
     running: Ghost[Running] = 0
+    translated: Ghost[bool] = False  # v4: the device has translations to the pages of its regions
+    page_refs: Ghost[Few] = 0  # v4: of a page of DUS: one from its allocation, one for the domain that maps it
