@@ -27,6 +27,11 @@ class Files(Machine):
         if when(not self.referenced(f)):
             self.release(f)
 
+    def fdput(self, f: File) -> None:
+        """A call that took several steps lets go of the description."""
+        f.in_call = False
+        self.fput(f)
+
     def file_of(self, p: Process, n: Fd) -> File:
         f = p.fd[n]
         if f is None:

@@ -6,7 +6,7 @@ A machine is a class; a revision is a subclass.  Decorators only mark the method
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from .sources import Source
@@ -31,10 +31,12 @@ class Machine:
     scopes: ClassVar[
         dict[str, dict[str, int]]
     ] = {}  # named finite scopes: how many objects of a kind (1 where it says nothing)
-    known: ClassVar[tuple[Violation, ...]] = ()  # violations that this revision has, and who says so
+    known: ClassVar[Sequence[Violation]] = ()  # violations that this revision has, and who says so
     not_applicable: ClassVar[dict[str, str]] = {}  # property id -> why it says nothing here
     unchanged: ClassVar[Source | None] = None  # on what ground the rows of the bases are taken over
-    drops: ClassVar[tuple[str, ...]] = ()  # rows of the bases that this revision does not have: "METHOD.ROW"
+    drops: ClassVar[
+        tuple[str, ...]
+    ] = ()  # rows ("METHOD.ROW") and operations of the bases that this revision does not have
 
 
 def violates(property: str, row: str, why: str, source: Source) -> Violation:

@@ -12,6 +12,7 @@ from accelspec.spec.language import (
     Result,
     any_of,
     choose,
+    deduced,
     event,
     fails,
     read,
@@ -81,13 +82,14 @@ class Devices(Processes):
         if fails("cdev_alloc"):
             return ENOMEM("no_cdev", read("uacce_register"))
         if fails("cdev_add"):
-            assert d.cdev is Cdev.ADDED, (
-                "uacce.I07"
-            )  # the pointer is cleared, but cdev_device_add dropped nothing: it is lost
-            return CALLBACK("cdev_add_fails", read("uacce_register"))
+            d.lost_cdev = True
+            assert not d.lost_cdev, "uacce.I07"
+            return CALLBACK(
+                "cdev_add_fails", deduced("cdev_device_add drops nothing here, and uacce_register clears the pointer")
+            )
         if fails("device_add"):
             return CALLBACK(
-                "add_fails", read("uacce_register", "the pointer is cleared, so that remove does not use it")
+                "device_add_fails", read("uacce_register", "the pointer is cleared, so that remove does not use it")
             )
         d.cdev = Cdev.ADDED
         d.life = REGISTERED
@@ -105,7 +107,6 @@ class Devices(Processes):
                 yield "put_but_mapped"
                 self.unbind(q)
                 self.unmap_all(q)
-            d.cdev = Cdev.NONE
             d.life = REMOVED
         self.put_device(d)
         return DONE("ok", read("uacce_remove", "ops and parent are cleared; nobody is woken"))

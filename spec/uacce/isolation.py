@@ -71,19 +71,23 @@ class Isolation(Devices):
     def read_threshold(self, m: Qm) -> Result:
         """The attribute `isolate_strategy`: shown if the driver can read it or write it."""
         require(m.device.life is REGISTERED)
-        if fails("isolate_err_threshold_read is absent"):
+        absent = fails("isolate_err_threshold_read is absent")
+        if absent:
             return ENOENT("no_callback", read("isolate_strategy_show"))
+        assert not absent, "uacce.I29"
         return OK("ok", read("isolate_strategy_show"))
 
     @operation
     def write_threshold(self, m: Qm, to: Few) -> Result:
         require(m.device.life is REGISTERED)
-        if fails("isolate_err_threshold_write is absent"):
+        absent = fails("isolate_err_threshold_write is absent")
+        if absent:
             return ENOENT("no_callback", read("isolate_strategy_store"))
         if fails("not a number"):
             return EINVAL("not_a_number", read("isolate_strategy_store", "kstrtoul"))
         if fails("above 65535"):
             return EINVAL("too_large", read("isolate_strategy_store", "HISI_MAX_ERR_THRESHOLD of the core"))
+        assert not absent, "uacce.I29"
         if m.isolated:
             return EPERM("frozen", read("hisi_qm_isolate_threshold_write", document=DRIVER))
         m.threshold = to

@@ -18,6 +18,7 @@ from accelspec.spec.language import (
     always,
     check,
     deduced,
+    eventually,
     implies,
     lemma,
     old,
@@ -40,6 +41,7 @@ from .objects import (
     ZOMBIE,
     Cdev,
     Device,
+    HwQueue,
     Qm,
     Queue,
     Region,
@@ -79,6 +81,16 @@ class Laws(Machine):
             if q.file is p.fd[n]
         )
         return implies(result is OK, mine)
+
+    @after("start", "uacce.I26", STEP, SHEET)
+    def failed_calls_keep_the_state(self, result: Errno) -> bool:
+        """A START that fails leaves the state of every queue as it was."""
+        return implies(result is not OK, all(q.state is old(q).state for q in Queue))
+
+    @after("start", "uacce.I20", STEP, SHEET)
+    def only_the_opener_acts(self, p: Process, n: Fd, result: Errno) -> bool:
+        """What succeeds is asked for from the opener's address space (a policy: promised by no merged revision)."""
+        return implies(result is OK, all(p.mm is q.mm for q in Queue if q.file is p.fd[n]))
 
     @always("uacce.I32", COUNT, SHEET)
     def started_means_running(self) -> bool:
@@ -166,13 +178,22 @@ class Laws(Machine):
 
     @always("uacce.I09", STATE, SHEET)
     def slot_iff_mapped_once(self) -> bool:
-        """A slot is set exactly while a piece of a mapping of that region exists (while no mmap or munmap is running)."""
+        """A slot is set exactly while a piece of a mapping of that region exists (and no mmap or munmap is just running)."""
         mapped = all(
             any(q.file is v.file and (q.mmio if v.base == 0 else q.dus) is SET for q in Queue)
             for v in Vma
             if not v.mm.mmap_lock
         )
-        return mapped
+        mmio = all(
+            any(v.file is q.file and v.base == 0 for v in Vma) for q in Queue if q.mmio is not EMPTY and self.at_rest(q)
+        )
+        dus = all(
+            any(v.file is q.file and v.base == 1 for v in Vma) for q in Queue if q.dus is not EMPTY and self.at_rest(q)
+        )
+        return mapped and mmio and dus
+
+    def at_rest(self, q: Queue) -> bool:
+        return not any(f.in_call for f in File if q.file is f)
 
     @check("uacce.I15", STATE, SHEET)
     def nothing_freed_twice(self) -> None:
@@ -223,9 +244,25 @@ class Laws(Machine):
 
     # ------------------------------------------------------------------ progress
 
-    @check("uacce.L01", STATE, SHEET)
-    def hardware_comes_back(self) -> None:
-        """A queue that is released has given its hardware queue back."""
+    @check("uacce.I29", STEP, SHEET)
+    def no_absent_callback_called(self) -> None:
+        """An attribute never calls a callback that the driver does not have."""
+
+    @check("uacce.L05", PROGRESS, SHEET)
+    def calls_terminate(self) -> None:
+        """Every ioctl, open, close and remove returns, if the driver's callbacks do."""
+
+    @eventually("uacce.L07", SHEET, fair=("open", "remove"))
+    def remove_does_not_wait_for_users(self) -> bool:
+        """Whoever holds a device's mutex gives it back, though descriptors stay open."""
+        return not any(d.mutex for d in Device)
+
+    @always("uacce.L01", STATE, SHEET)
+    def hardware_comes_back(self) -> bool:
+        """A queue that is gone, or whose device was removed, has no hardware queue."""
+        return not any(h.lost for h in HwQueue) and all(
+            q.hw is None for q in Queue if q.device.life in (REMOVED, FREED)
+        )
 
     @check("uacce.L02", STEP, SHEET)
     def idle_device_can_be_opened(self) -> None:

@@ -106,6 +106,9 @@ class Queues(Isolation):
                     )
                 h = choose(h for h in HwQueue if h.device is found and not any(q.hw is h for q in Queue))
                 if h is None:
+                    assert any(q.device is found for q in Queue) or not any(x.device is found for x in HwQueue), (
+                        "uacce.L02"
+                    )
                     return EBUSY(
                         "all_in_use", read("hisi_qm_uacce_get_queue", "unbound and freed again", document=DRIVER)
                     )
@@ -130,10 +133,13 @@ class Queues(Isolation):
         """uacce_fops_release: under the device's mutex."""
         for q in Queue:
             if q.file is f:
-                assert q.device.life is not FREED, "uacce.I22"
                 self.give_up(q)
                 self.unbind(q)
-                assert q.hw is None, "uacce.L01"
+        for h in HwQueue:
+            if any(q.file is f and q.hw is h for q in Queue):
+                h.lost = True
+        for q in Queue:
+            if q.file is f:
                 free(q)
         for d in Device:
             if d.life is REMOVED and not any(q.pins is d for q in Queue):
@@ -151,6 +157,8 @@ class Queues(Isolation):
                 return ENXIO("dead_queue", read("uacce_fops_unl_ioctl"))
             if q.state is not INIT:
                 return EINVAL("not_init", read("uacce_start_queue"))
+            if self.unit_stopped(q.device):
+                return EPERM("unit_stopped", read("hisi_qm_uacce_start_queue", "stays INIT", document=DRIVER))
             if fails("start_queue"):
                 return CALLBACK("start_fails", read("uacce_start_queue", "stays INIT"))
             self.start_queue(q)
@@ -197,7 +205,7 @@ class Queues(Isolation):
 
     @operation
     def mmap(self, p: Process, n: Fd, r: Region, private: bool) -> Result:
-        """Two pages of a region.  A private mapping of device memory gets the page frame number as its offset."""
+        """Two pages of a region.  A private mapping of MMIO gets the page frame number as its offset; for DUS the driver restores it."""
         require(p.running)
         f = self.file_of(p, n)
         require(not f.in_call)
@@ -212,19 +220,22 @@ class Queues(Isolation):
                     return ENXIO("dead_queue", read("uacce_fops_mmap"))
                 if self.slot(q, r) is not EMPTY:
                     return EEXIST("occupied", read("uacce_fops_mmap"))
+                f.in_call = True
+                yield "checked"  # PUT_Q takes another mutex
                 if fails("mmap is absent"):
+                    self.fdput(f)
                     return EINVAL("no_callback", read("uacce_fops_mmap"))
                 if fails("mmap"):
+                    self.fdput(f)
                     return CALLBACK(
                         "driver_refuses", read("hisi_qm_uacce_mmap", "a wrong size, for instance", document=DRIVER)
                     )
                 self.callback(q)
                 self.set_slot(q, r, SET)
-            f.in_call = True
             yield "not_linked"  # the entries are there, the mapping is not yet found through the file
-            f.in_call = False
             base = 0 if r is MMIO else 1
             Vma(file=f, mm=p.mm, base=base, pgoff=2 if private else base)
+            self.fdput(f)
             return OK("ok", read("uacce_fops_mmap"))
 
     def marked(self, v: Vma) -> bool:
