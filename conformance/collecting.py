@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from accelspec.model.verdict import Status
 from accelspec.model.views import Row, rows_by_id
 from accelspec.spec.language.sources import deduced
 from accelspec.spec.language.specification import Class, Form, Property, Specification
@@ -87,6 +88,11 @@ class Collector:
         """Have all tasks of that revision ended?"""
         return name in self._closed
 
+    def first_violation(self, name: str, property: str) -> bool:
+        """Has exactly one word so far shown a violation of the property?"""
+        words = self._words[name].get(property, ())
+        return sum(w.word.verdict is Status.VIOLATED for w in words) == 1
+
     def revision(self, name: str) -> Revision:
         """What the file says about a closed revision."""
         return self._closed[name][0]
@@ -130,11 +136,16 @@ def laws(spec: Specification, words: Iterable[str]) -> list[Property]:
 
 def _implied(spec: Specification, id: str) -> Property:
     what, _, where = id.partition(":")
-    sentence = f"{where} stays within its range." if what == "range" else ""
-    name = "stays_in_range" if what == "range" else "asserted"
-    return Property(
-        id, name, Form.CHECK, Class.COUNT, TRUE, sentence, deduced("implied by the types"), spec.file, 0, lemma=True
-    )
+    form, cls = Form.CHECK, Class.COUNT
+    match what:
+        case "range":
+            name, sentence, why = "stays_in_range", f"{where} stays within its range.", "implied by the types"
+        case "deadlock":
+            form, cls = Form.EVENTUALLY, Class.PROGRESS
+            name, sentence, why = "calls_can_end", "Every call in flight can always still end.", "steps wait for others"
+        case _:
+            name, sentence, why = "asserted", "", "an assert without a law of its own"
+    return Property(id, name, form, cls, TRUE, sentence, deduced(why), spec.file, 0, lemma=what != "deadlock")
 
 
 def _rows(spec: Specification, results: Iterable[Result]) -> dict[str, Row]:

@@ -9,7 +9,7 @@ from itertools import product
 import msgspec
 
 from accelspec.model.verdict import Status, Verdict
-from accelspec.spec.language.specification import Class, Form, Property, Specification
+from accelspec.spec.language.specification import Class, Property, Specification
 
 from .results import (
     Assumption,
@@ -46,17 +46,19 @@ class Said(msgspec.Struct, frozen=True):
     property: str
     word: Word
     trace: list[Step] | None = None
+    loop: int | None = None
 
 
 def said(verdict: Verdict) -> Said:
     """A verdict as it crosses from a worker process."""
-    return Said(verdict.property, word_of(verdict), steps_of(verdict.trace))
+    loop = verdict.trace.loop if verdict.trace is not None else None
+    return Said(verdict.property, word_of(verdict), steps_of(verdict.trace), loop)
 
 
 def merge(spec: Specification, law: Property, words: Sequence[Said]) -> Result:
     """The result about one property: the strongest word, the shortest trace, and why no stronger word was found."""
     why_not = spec.not_applicable.get(law.id)
-    ranked = sorted(_without_overruled(words), key=_strength)
+    ranked = sorted(_without_overruled(law, words), key=_strength)
     best = ranked[0] if ranked else Said(law.id, Word("none", Status.UNKNOWN, reason="no engine spoke about it"))
     if why_not is not None:
         best = Said(law.id, Word("author", Status.NOT_APPLICABLE, reason=why_not))
@@ -80,6 +82,7 @@ def merge(spec: Specification, law: Property, words: Sequence[Said]) -> Result:
         scope=best.word.scope,
         depth=best.word.depth,
         trace=best.trace,
+        loop=best.loop,
         reason=_reason(best, ranked),
         known=Known(known.row, known.why, str(known.source)) if known else None,
         engines=[w.word for w in words],
@@ -111,8 +114,6 @@ def disagreements(spec: Specification, law: Property, words: Iterable[Said]) -> 
 def phrase(word: Word | Result) -> str:
     """A verdict in words: "proved for any number of objects", "holds to depth 8 of Fd=2"."""
     where = scope_text(word.scope) if word.scope else ""
-    if isinstance(word, Result) and word.kind is Form.SOMETIMES and word.verdict is Status.PROVED:
-        return f"reached in {len(word.trace or ())} steps"
     match word.verdict:
         case Status.PROVED:
             return f"proved for {where}" if where else "proved for any number of objects"
@@ -120,15 +121,13 @@ def phrase(word: Word | Result) -> str:
             return f"exhausted {where}"
         case Status.HOLDS_TO:
             return f"holds to depth {word.depth} of {where}"
-        case Status.VIOLATED if isinstance(word, Result):
-            return f"violated in {len(word.trace or ())} steps"
         case other:
             return str(other.value).replace("_", " ")
 
 
 def scope_text(scope: Mapping[str, int]) -> str:
-    """A scope as `--scope` takes it."""
-    return ",".join(f"{kind}={n}" for kind, n in scope.items())
+    """A scope as `--scope` takes it, without the kinds of which there is one."""
+    return ",".join(f"{kind}={n}" for kind, n in scope.items() if n != 1) or "one of each"
 
 
 def revision_of(spec: Specification) -> Revision:
@@ -169,10 +168,14 @@ def _expected(spec: Specification, law: Property, words: Sequence[Said]) -> Expe
     return None if undecidable else Expected.HOLDS
 
 
-def _without_overruled(words: Sequence[Said]) -> list[Said]:
-    """Without `vacuous` in a scope if another scope was large enough to reach what the property speaks about."""
+def _without_overruled(law: Property, words: Sequence[Said]) -> list[Said]:
+    """Without `vacuous` where that only means that this scope was too small, or this engine does not look there.
+
+    Locks are no rows: that no row asserts a law of the lock graph says nothing about it.
+    """
     reached = any(w.word.scope is not None and (w.word.verdict.holds or w.trace) for w in words)
-    return [w for w in words if not (reached and w.word.verdict is Status.VACUOUS)]
+    elsewhere = law.cls is Class.LOCK_GRAPH and len(words) > 1
+    return [w for w in words if not ((reached or elsewhere) and w.word.verdict is Status.VACUOUS)]
 
 
 def _strength(said: Said) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ written yesterday can be rendered today.  `result.schema.json` beside this modul
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,10 +16,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, field
 
-from accelspec.model.trace import Trace
+from accelspec.model.trace import Move, Trace, value_name
 from accelspec.model.verdict import Status, Verdict
 from accelspec.model.views import Row
-from accelspec.spec.language.specification import Class, Form
+from accelspec.spec.language.specification import Class, Form, Role
+from accelspec.spec.language.terms import Kind
 
 SCHEMA = "accelspec.result/1"
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
@@ -54,6 +55,7 @@ class Step(Struct, frozen=True):
     source: str
     fails: Annotated[list[str], Meta(description="what was made to fail")] = []
     chosen: Annotated[list[str], Meta(description="what the environment chose")] = []
+    call: Annotated[str, Meta(description="which call in flight, of an operation with several steps")] = ""
     file: str = ""
     line: int = 0
 
@@ -110,6 +112,7 @@ class Result(OfRevision, frozen=True, kw_only=True):
     scope: Annotated[dict[str, int] | None, Meta(description="kind -> how many; null: any number")] = None
     depth: int | None = None
     trace: list[Step] | None = None
+    loop: Annotated[int | None, Meta(description="an endless run: its steps from this one on (from 0) repeat")] = None
     reason: str = ""
     known: Known | None = None
     engines: list[Word] = []
@@ -155,6 +158,7 @@ class Campaign(OfRevision, frozen=True, kw_only=True):
 class Exploration(OfRevision, frozen=True, kw_only=True):
     """How much of a finite scope the explorer looked at."""
 
+    name: Annotated[str, Meta(description="the author's name of the scope")] = ""
     scope: dict[str, int]
     states: int
     transitions: int
@@ -276,10 +280,36 @@ def steps_of(trace: Trace | None) -> list[Step] | None:
         return None
     return [
         Step(
-            s.actor, s.operation, [*s.args], s.outcome, s.row, s.source, [*s.fails], [*s.chosen], short(s.file), s.line
+            s.actor,
+            s.operation,
+            _named(move, s.args),
+            s.outcome,
+            s.row,
+            s.source,
+            [*s.fails],
+            [*s.chosen],
+            _call(move, trace.scope),
+            short(s.file),
+            s.line,
         )
-        for s in trace.steps()
+        for s, move in zip(trace.steps(), trace.moves, strict=True)
     ]
+
+
+def _named(move: Move, args: Sequence[str]) -> list[str]:
+    """The arguments; those that are no objects with their name, as `True` alone says nothing."""
+    given = [p.var for p in move.case.given()]
+    if len(given) != len(args):
+        return [*args]
+    return [a if isinstance(v.type, Kind) else f"{v.name.split('#')[0]}={a}" for v, a in zip(given, args, strict=True)]
+
+
+def _call(move: Move, scope: Mapping[str, int]) -> str:
+    """The call in flight that a move begins or goes on with."""
+    for p, value in zip(move.case.params, move.values, strict=True):
+        if p.role in (Role.NEW, Role.CALL) and isinstance(p.var.type, Kind) and p.var.type.is_call:
+            return value_name(p.var.type, value, scope)
+    return ""
 
 
 def word_of(verdict: Verdict) -> Word:

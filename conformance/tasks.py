@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from accelspec.model.verdict import Budget
-from accelspec.spec.language.specification import Form, Specification
+from accelspec.spec.language.specification import Specification
 
 from .judging import Said, said
 from .loading import Entry, scopes_for, select_one
@@ -25,6 +25,9 @@ from .results import Campaign, Disagreement, Exploration, Finding, short
 
 if TYPE_CHECKING:
     from accelspec.model.explore import Explored
+    from accelspec.model.trace import Trace
+
+SMALL = 200_000  # states of a scope whose whole graph is built, to look for fair cycles
 
 
 class Engine(Enum):
@@ -118,19 +121,28 @@ def _prove(task: Task, spec: Specification, budget: Budget) -> Iterator[Message]
 def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> Iterator[Message]:
     from accelspec.model.agree import replay_natively
     from accelspec.model.explore import explore
+    from accelspec.model.progress import progress
 
     scopes = scopes_for(spec, dict(task.scope))
     rows: Counter[str] = Counter()
-    for n, scope in enumerate(scopes.values()):
+    small = []
+
+    def replay(trace: Trace) -> bool:
+        return replay_natively(entry.cls, trace)
+
+    for n, (name, scope) in enumerate(scopes.items()):
         part = _part(budget, len(scopes) - n)
-        explored = explore(spec, scope, part, replay=lambda trace: replay_natively(entry.cls, trace))
+        explored = explore(spec, scope, part, replay=replay)
         rows.update(explored.rows)
         for verdict in explored.verdicts:
             yield said(verdict)
-        yield _exploration(explored, part.elapsed)
+        yield _exploration(explored, name, part.elapsed)
+        if explored.complete and explored.states <= SMALL:
+            small.append(scope)
     yield from _lint(spec, replace(explored, rows=dict(rows)))
-    if any(p.form is Form.EVENTUALLY for p in spec.properties):
-        yield from _progress(spec, next(iter(scopes.values())), budget)
+    for n, scope in enumerate(small):
+        for verdict in progress(spec, scope, _part(budget, len(small) - n), replay=replay):
+            yield said(verdict)
 
 
 def _part(budget: Budget, parts: int) -> Budget:
@@ -139,10 +151,11 @@ def _part(budget: Budget, parts: int) -> Budget:
     return Budget(None if left is None else left / parts, budget.clock, budget.stop, budget.tell)
 
 
-def _exploration(explored: Explored, elapsed: float | None) -> Exploration:
+def _exploration(explored: Explored, name: str, elapsed: float | None) -> Exploration:
     return Exploration(
         machine=explored.spec.machine,
         revision=explored.spec.revision,
+        name=name,
         scope=dict(explored.scope),
         states=explored.states,
         transitions=explored.transitions,
@@ -165,13 +178,6 @@ def _lint(spec: Specification, explored: Explored) -> Iterator[Finding]:
             what=f.what,
             remedy=f.remedy,
         )
-
-
-def _progress(spec: Specification, scope: Mapping[str, int], budget: Budget) -> Iterator[Said]:
-    from accelspec.model.progress import progress
-
-    for verdict in progress(spec, scope, budget):
-        yield said(verdict)
 
 
 def _fuzz(task: Task, spec: Specification, budget: Budget) -> Iterator[Message]:

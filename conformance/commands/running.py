@@ -24,6 +24,7 @@ from ..loading import BadInput, Entry
 from ..output import OutputFile, say
 from ..progress_display import Display, display
 from ..report import render, text
+from ..report.traces import calls
 from ..report.words import plural, seconds
 from ..results import Exit, Exploration, ResultFile, exit_code
 from ..tasks import Failed, Refused, Task, Told
@@ -133,11 +134,9 @@ def _show(shows: Display, collector: Collector, tally: Counter[Status], task: Ta
             shows.told(task.title, line)
         case Said(property=property, word=word, trace=steps):
             tally[word.verdict] += 1
-            spec = collector.specs[task.name]
-            if word.verdict is Status.VIOLATED and property not in spec.known:
-                shows.note(
-                    f"{task.name}: {property} violated in {plural(len(steps or ()), 'step')}, not listed as known"
-                )
+            if word.verdict is Status.VIOLATED and collector.first_violation(task.name, property):
+                listed = "as listed" if property in collector.specs[task.name].known else "NOT listed as known"
+                shows.note(f"{task.name}: {property} violated in {plural(calls(steps), 'call')}, {listed}")
         case Exploration(states=states, complete=complete):
             shows.told(task.title, plural(states, "state") + ("" if complete else ", not all"))
         case Failed(what=what):

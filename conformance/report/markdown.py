@@ -6,6 +6,7 @@ from __future__ import annotations
 from accelspec.model.verdict import Status
 
 from ..results import Judgement, Result, ResultFile, Step
+from .traces import lines
 from .words import cell, phrase, plural, scope_text, summary, verdicts
 
 
@@ -44,7 +45,7 @@ def _matrix(file: ResultFile, machine: str) -> str:
     revisions = list(dict.fromkeys(r.revision for r in results))
     by = {(r.property, r.revision): r for r in results}
     lines = [f"| {machine} | law | " + " | ".join(revisions) + " |", "|---" * (len(revisions) + 2) + "|"]
-    for law, name in {r.property: r.name for r in results}.items():
+    for law, name in sorted({r.property: r.name for r in results}.items()):
         cells = [cell(by[law, v]) if (law, v) in by else "" for v in revisions]
         lines.append(f"| {law} | {_escape(name)} | " + " | ".join(cells) + " |")
     counts = [f"- {v}: {verdicts([r for r in results if r.revision == v])}" for v in revisions]
@@ -60,7 +61,9 @@ def _result(r: Result) -> str:
 
 
 def _trace(steps: list[Step]) -> str:
-    return "\n".join(f"{n}. `{s}` `{s.row}` {_escape(s.source)}" for n, s in enumerate(steps, start=1))
+    return "\n".join(
+        f"{n}. `{line}` `{line.last.row}` {_escape(line.last.source)}" for n, line in enumerate(lines(steps), start=1)
+    )
 
 
 def _campaigns(file: ResultFile) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from accelspec.model.verdict import Status
 
 from ..results import Campaign, Disagreement, Finding, Judgement, Result, ResultFile, Revision, Step
+from .traces import calls, lines
 from .words import cell, number, phrase, plural, scope_text, seconds, summary, verdicts
 
 WIDTH = 100
@@ -22,7 +23,7 @@ def report(file: ResultFile) -> str:
 
 def closing(file: ResultFile) -> str:
     """What stands behind the revisions: the matrix, what did not run, the summary."""
-    lines = []
+    lines: list[str] = []
     if len(file.revisions) > 1 and file.results:
         lines += [matrix(file), ""]
     for failure in file.failures:
@@ -67,7 +68,7 @@ def section(file: ResultFile, revision: Revision) -> str:
 
 def _known_line(r: Result, width: int) -> str:
     last = f" ends at {r.trace[-1].row}" if r.trace else ""
-    return f"    {r.property:{width}}  {plural(len(r.trace or ()), 'step'):8} {r.name}{last}"
+    return f"    {r.property:{width}}  {plural(calls(r.trace), 'call'):8} {r.name}{last}"
 
 
 _HEADINGS = {
@@ -87,7 +88,7 @@ def result_lines(r: Result) -> list[str]:
     lines += _reasoned(f"{r.engine}: {phrase(r)}", r.reason, 4)
     if r.known:
         lines += _wrapped(f"known at {r.known.row}: {r.known.why} {r.known.source}", 4)
-    return [*lines, *trace(r.trace or (), 4)]
+    return [*lines, *trace(r.trace or (), 4), *endless(r, 4)]
 
 
 def _reasoned(said: str, reason: str, indent: int) -> list[str]:
@@ -113,7 +114,7 @@ def explanation(file: ResultFile) -> str:
                 lines += ["", f"  {r.name_of_revision}", *_reasoned(f"{r.engine}: {phrase(r)}", r.reason, 4)]
                 if r.known:
                     lines += _wrapped(f"known at {r.known.row}: {r.known.why} {r.known.source}", 4)
-                lines += trace(r.trace or (), 4)
+                lines += [*trace(r.trace or (), 4), *endless(r, 4)]
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, summary(file)]) + "\n"
 
@@ -125,13 +126,22 @@ def _aside(r: Result) -> str:
 
 
 def trace(steps: Sequence[Step], indent: int) -> list[str]:
-    """A trace, two lines a step: the call and what it answered; the row and its source."""
-    lines = []
-    for n, s in enumerate(steps, start=1):
-        choice = f"   (environment: {', '.join(s.chosen)})" if s.chosen else ""
-        lines.append(" " * indent + f"{n:2}. {s}{choice}")
-        lines += _wrapped(f"{s.row}  {s.source}", indent + 8)
-    return lines
+    """A trace, two lines a call: the call and what it answered; the row and its source."""
+    out = []
+    for n, line in enumerate(lines(steps), start=1):
+        choice = f"   (environment: {', '.join(line.chosen)})" if line.chosen else ""
+        out.append(" " * indent + f"{n:2}. {line}{choice}")
+        out += _wrapped(f"{line.last.row}  {line.last.source}", indent + 8)
+    return out
+
+
+def endless(r: Result, indent: int) -> list[str]:
+    """How a run goes on that does not end."""
+    if r.loop is None or r.trace is None:
+        return []
+    again = lines(r.trace[r.loop :])
+    how = "for ever again: " + "; ".join(line.call for line in again) if again else "and nothing more happens"
+    return _wrapped(how, indent + 4)
 
 
 def finding(f: Finding) -> list[str]:
@@ -168,10 +178,10 @@ def matrix(file: ResultFile, *, lemmas: bool = False) -> str:
         cells = {(r.property, r.revision): cell(r) for r in rows}
         laws = {r.property: r.name for r in rows}
         table = [[machine, *revisions, ""]]
-        table += [[p, *(cells.get((p, v), "") for v in revisions), name] for p, name in laws.items()]
+        table += [[p, *(cells.get((p, v), "") for v in revisions), name] for p, name in sorted(laws.items())]
         blocks.append("\n".join(columns(table)))
     legend = (
-        "proved: for any number of objects   scope: every state of a finite scope   x n: violated in n steps\n"
+        "proved: for any number of objects   scope: every state of a finite scope   x n: violated in n calls\n"
         "!: not as the revision lists it   -: not applicable   ?: unknown"
     )
     return "\n\n".join([*blocks, legend])

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from accelspec.model.verdict import Status
 from accelspec.spec.language.specification import Form
 
-from ..judging import phrase, scope_text
+from ..judging import phrase as said
+from ..judging import scope_text
 from ..results import Judgement, Result, ResultFile
+from .traces import calls
 
 __all__ = ["cell", "counted", "number", "phrase", "plural", "scope_text", "seconds", "summary", "verdicts"]
 
 
 def cell(r: Result) -> str:
-    """A result in a few letters, for a matrix: `proved`, `scope`, `x 3` (violated in 3 steps), `-`, `?`."""
+    """A result in a few letters, for a matrix: `proved`, `scope`, `x 3` (violated in 3 calls), `-`, `?`."""
     mark = "!" if r.judgement in (Judgement.NEW, Judgement.VANISHED) else ""
     match r.verdict:
         case Status.PROVED if r.kind is Form.SOMETIMES:
@@ -28,13 +30,22 @@ def cell(r: Result) -> str:
         case Status.HOLDS_TO:
             return f"depth {r.depth}"
         case Status.VIOLATED:
-            return f"x {len(r.trace or ())}" + mark
+            return f"x {calls(r.trace)}" + mark
         case Status.VACUOUS:
             return "vacuous" + mark
         case Status.NOT_APPLICABLE:
             return "-"
         case Status.UNKNOWN:
             return "?"
+
+
+def phrase(r: Result) -> str:
+    """A verdict in words, with the length of its trace: "violated in 3 calls", "reached in 2 calls"."""
+    if r.verdict is Status.VIOLATED:
+        return f"violated in {plural(calls(r.trace), 'call')}"
+    if r.kind is Form.SOMETIMES and r.verdict is Status.PROVED:
+        return f"reached in {plural(calls(r.trace), 'call')}"
+    return said(r)
 
 
 def plural(n: int, word: str, words: str = "") -> str:
@@ -100,14 +111,15 @@ def _group(r: Result) -> str:
 def counted(file: ResultFile) -> list[tuple[int, str]]:
     """What a reader looks for first: how much of each kind of trouble there is."""
     disagreements = sum(not d.accepted for d in file.disagreements)
+    lint = sum(f.severity == "error" for f in file.findings)
     return [
         (len(file.judged(Judgement.NEW)), "violated, not known"),
         (len(file.judged(Judgement.VANISHED)), "known but no longer violated"),
         (len(file.judged(Judgement.UNDECIDED)), "undecided"),
         (disagreements, "disagreement" if disagreements == 1 else "disagreements"),
         (len(file.gone), "in the baseline but gone"),
-        (sum(f.severity == "error" for f in file.findings), "lint errors"),
-        (len(file.failures), "internal errors"),
+        (lint, "lint error" if lint == 1 else "lint errors"),
+        (len(file.failures), "internal error" if len(file.failures) == 1 else "internal errors"),
     ]
 
 

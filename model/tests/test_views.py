@@ -63,7 +63,7 @@ class Lamps(Machine):
     machine = "lamp"
     revision = "1"
     document = "lamp.c"
-    scopes = {"two": {"Person": 2, "Lamp": 2}}  # noqa: RUF012
+    scopes = {"two": {"Person": 2, "Lamp": 2}}
 
     @operation
     def take(self, p: Person) -> Result:

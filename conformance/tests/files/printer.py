@@ -65,7 +65,7 @@ class Printer(Machine):
     machine = "printer"
     revision = "2"
     document = "printer.c, second edition"
-    scopes = {"two": {"Process": 2, "Job": 2}}  # noqa: RUF012
+    scopes = {"two": {"Process": 2, "Job": 2}}
 
     def job_of(self, p: Process) -> Job:
         j = p.job
