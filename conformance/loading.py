@@ -80,7 +80,10 @@ def select(names: Sequence[str], machines: Catalogue | None = None) -> list[Entr
         BadInput: there is no such machine, revision or file, or the file cannot be imported.
         SpecError: a machine file says something that it cannot mean.
     """
-    ours = (lambda: machines) if machines is not None else catalogue
+
+    def ours() -> Catalogue:
+        return catalogue() if machines is None else machines
+
     found: dict[str, Entry] = {}
     for name in names or list(ours()):
         for entry in _named(name, ours):
