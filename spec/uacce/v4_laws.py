@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """uacce: the laws on shared regions, IOMMU domains and raw pointers, and what other laws say in v4.
 
-`SharedRegionLaws` is part of every revision, though only v4 has what it speaks about.  `V4Laws` says laws of all revisions in the
-terms of v4: pages that belong to the core, one global mutex, a driver that fills the device in after it is visible.
+`SharedRegionLaws` is part of every revision, though only v4 has what it speaks about.  `V4Laws` says laws of all
+revisions in the terms of v4: pages that belong to the core, one global mutex, a device that is filled in after it is visible.
 """
 
 from __future__ import annotations
@@ -15,13 +15,7 @@ from accelspec.spec.language import (
     STATE,
     STEP,
     Errno,
-    Ghost,
-    Lock,
     Machine,
-    Object,
-    Rigid,
-    UNLOCKED,
-    Unique,
     after,
     always,
     check,
@@ -45,23 +39,7 @@ from .objects import (
     Region,
     SharedRegion,
 )
-
-
-class Module(Object, always=True):
-    """The uacce module of v4: one mutex for all devices and queues."""
-
-    uacce_mutex: Lock = UNLOCKED
-
-
-class CdevRef(Object):
-    """v4: a reference to a device's character device, held by an open on its way and then by its description.
-
-    The driver counts them, so they are objects: the count is how many there are, beside the device's own.
-    """
-
-    device: Rigid[Device]
-    file: Unique[File | None] = None
-    module: Ghost[bool] = False  # it comes with a reference to the parent driver's module
+from .v4_objects import CdevRef, Module
 
 
 class SharedRegionLaws(Machine):
@@ -81,7 +59,7 @@ class SharedRegionLaws(Machine):
 
     @always("uacce.I13", STATE, SHEET)
     def share_list_mirrors_slots(self) -> bool:
-        """A queue is in the list of a shared region exactly if that is its region, and a region without a queue is freed."""
+        """A queue is in the list of a shared region exactly if that is its region; one without a queue is freed."""
         mirrored = all(q.linked is q.ss for q in Queue)
         return mirrored and all(any(q.linked is g for q in Queue) for g in SharedRegion)
 
@@ -161,7 +139,7 @@ class V4Laws(Laws):
 
     @always("uacce.I23", STATE, SHEET)
     def published_means_complete(self) -> bool:  # type: ignore[override]
-        """A device that is visible is filled in; and no completion meets a queue whose wait queue is not initialised."""
+        """What is visible is complete: no device is before its driver has filled it in."""
         return all(d.filled for d in Device if d.life is REGISTERED)
 
     @always("uacce.I32", COUNT, SHEET)

@@ -48,7 +48,7 @@ from .objects import (
     Slot,
 )
 from .queue import Queues
-from .v4_laws import Module
+from .v4_objects import Module
 
 V4 = "uacce: RESEND v4, 9 October 2019, drivers/misc/uacce/uacce.c"
 
@@ -58,7 +58,7 @@ class Regions(Queues):
 
     def module(self) -> Module:
         m = any_of(m for m in Module)
-        return m
+        return m  # noqa: RET504
 
     def behind(self, f: File) -> Queue:
         """private_data of the description; nobody looks whether there is any."""
@@ -87,7 +87,7 @@ class Regions(Queues):
 
     @operation
     def mmap(self, p: Process, n: Fd, r: Region, private: bool) -> Result:
-        """Two pages at an offset; the region is the last one that begins at or before it (BEFORE: there is none, type 16)."""
+        """Two pages at an offset: of the last region that begins at or before it (BEFORE: there is none, type 16)."""
         require(p.running)
         f = self.file_of(p, n)
         require(not f.in_call)
@@ -99,57 +99,56 @@ class Regions(Queues):
             return EINVAL("wrong_size", read("uacce_get_region_type", "up to the next region, wherever the offset is"))
         m = self.module()
         base = 0 if r is MMIO else 1 if r is DUS else 2
-        with p.busy:
-            with p.mm.mmap_lock:
-                f.in_call = True
-                with m.uacce_mutex:
-                    f.in_call = False
-                    assert self.alive(q.mm), "uacce.I17"
-                    if fails("RLIMIT_DATA of the caller"):
-                        return ENOMEM("data_limit", read("uacce_fops_mmap", "data_vm of the opener, limit of the caller"))
-                    if self.occupied(q, r):
-                        return EBUSY("occupied", read("uacce_fops_mmap", "type 16: what is not zero is the state word"))
-                    if r is SS and q.state is not STARTED:
-                        return EINVAL("ss_not_started", read("uacce_fops_mmap"))
-                    if r is SS and q.device.sva:
-                        return EINVAL("ss_on_sva", read("uacce_fops_mmap"))
-                    if r is DKO and q.device.sva:
-                        return EINVAL("dko_on_sva", read("uacce_fops_mmap"))
-                    if fails("allocation"):
-                        return ENOMEM("no_memory", read("uacce_create_region", "GFP_ATOMIC"))
-                    if r is MMIO or (r is DUS and q.device.sva):
-                        if fails("mmap is absent"):
-                            return EINVAL("no_callback", read("uacce_create_region"))
-                        self.callback(q)
-                        if fails("mmap"):
-                            return CALLBACK("driver_refuses", read("uacce_create_region"))
-                        self.set_slot(q, r, SET)
-                        Vma(file=f, mm=p.mm, base=base, pgoff=base)
-                        return OK("mapped_by_driver", read("uacce_create_region", "in any state, ZOMBIE too"))
-                    if r in (DKO, DUS, SS) and q.device.domain is not Domain.ATTACHED and fails("default domain"):
-                        return ENODEV("no_domain", read("uacce_queue_map_qfr", "unregistered, and no other domain"))
-                    if r in (DKO, DUS, SS) and fails("iommu_map"):
-                        return CALLBACK("iommu_map_fails", read("uacce_queue_map_qfr", "unmapped again"))
-                    if r in (DUS, SS) and private:
-                        return EINVAL("remap_fails", kernel("remap_pfn_range", "page by page into a private mapping"))
-                    if r is BEFORE:
-                        q.state = CORRUPT
-                        Vma(file=f, mm=p.mm, base=2, pgoff=2, ptes=False)
-                        return OK("state_overwritten", read("uacce_fops_mmap", "q->qfrs[16] is the state word"))
-                    if r is UNKNOWN:
-                        q.other = True
-                        Vma(file=f, mm=p.mm, base=2, pgoff=2, ptes=False)
-                        return OK("mapped_nowhere", read("uacce_fops_mmap", "WARN_ON; pages that nobody can reach"))
-                    q.translated = True
-                    if r is SS:
-                        g = SharedRegion()
-                        q.ss = g
-                        q.linked = g
-                        Vma(file=f, mm=p.mm, base=2, pgoff=2)
-                        return OK("mapped_to_share", read("uacce_fops_mmap", "the first of its sharers"))
+        with p.busy, p.mm.mmap_lock:
+            f.in_call = True
+            with m.uacce_mutex:
+                f.in_call = False
+                assert self.alive(q.mm), "uacce.I17"
+                if fails("RLIMIT_DATA of the caller"):
+                    return ENOMEM("data_limit", read("uacce_fops_mmap", "data_vm of the opener, limit of the caller"))
+                if self.occupied(q, r):
+                    return EBUSY("occupied", read("uacce_fops_mmap", "type 16: what is not zero is the state word"))
+                if r is SS and q.state is not STARTED:
+                    return EINVAL("ss_not_started", read("uacce_fops_mmap"))
+                if r is SS and q.device.sva:
+                    return EINVAL("ss_on_sva", read("uacce_fops_mmap"))
+                if r is DKO and q.device.sva:
+                    return EINVAL("dko_on_sva", read("uacce_fops_mmap"))
+                if fails("allocation"):
+                    return ENOMEM("no_memory", read("uacce_create_region", "GFP_ATOMIC"))
+                if r is MMIO or (r is DUS and q.device.sva):
+                    if fails("mmap is absent"):
+                        return EINVAL("no_callback", read("uacce_create_region"))
+                    self.callback(q)
+                    if fails("mmap"):
+                        return CALLBACK("driver_refuses", read("uacce_create_region"))
                     self.set_slot(q, r, SET)
-                    Vma(file=f, mm=p.mm, base=base, pgoff=base, ptes=r is DUS)
-                    return OK("mapped_pages", read("uacce_create_region", "DKO has no page table entries"))
+                    Vma(file=f, mm=p.mm, base=base, pgoff=base)
+                    return OK("mapped_by_driver", read("uacce_create_region", "in any state, ZOMBIE too"))
+                if r in (DKO, DUS, SS) and q.device.domain is not Domain.ATTACHED and fails("default domain"):
+                    return ENODEV("no_domain", read("uacce_queue_map_qfr", "unregistered, and no other domain"))
+                if r in (DKO, DUS, SS) and fails("iommu_map"):
+                    return CALLBACK("iommu_map_fails", read("uacce_queue_map_qfr", "unmapped again"))
+                if r in (DUS, SS) and private:
+                    return EINVAL("remap_fails", kernel("remap_pfn_range", "page by page into a private mapping"))
+                if r is BEFORE:
+                    q.state = CORRUPT
+                    Vma(file=f, mm=p.mm, base=2, pgoff=2, ptes=False)
+                    return OK("state_overwritten", read("uacce_fops_mmap", "q->qfrs[16] is the state word"))
+                if r is UNKNOWN:
+                    q.other = True
+                    Vma(file=f, mm=p.mm, base=2, pgoff=2, ptes=False)
+                    return OK("mapped_nowhere", read("uacce_fops_mmap", "WARN_ON; pages that nobody can reach"))
+                q.translated = True
+                if r is SS:
+                    g = SharedRegion()
+                    q.ss = g
+                    q.linked = g
+                    Vma(file=f, mm=p.mm, base=2, pgoff=2)
+                    return OK("mapped_to_share", read("uacce_fops_mmap", "the first of its sharers"))
+                self.set_slot(q, r, SET)
+                Vma(file=f, mm=p.mm, base=base, pgoff=base, ptes=r is DUS)
+                return OK("mapped_pages", read("uacce_create_region", "DKO has no page table entries"))
 
     def set_slot(self, q: Queue, r: Region, to: Slot) -> None:
         super().set_slot(q, r, to)
