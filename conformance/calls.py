@@ -192,12 +192,16 @@ class Calls:
         call = in_flight(last)
         at = self.interpreter.value(last.after, f"{operation}().at", call)
         went_on = False
-        for move in self.interpreter.moves_of(last.after, operation, (call,), self.spec.steps[operation][at - 1]):
-            if move.after not in seen:
+        for move in self.interpreter.moves_of(last.after, operation, (call,), self._label(operation, at)):
+            if move.case.outcome is not None or move.after not in seen:
                 went_on = True
                 yield from self._ends(operation, start, (*moves, move), seen | {last.after})
         if not went_on:
             yield replace(self._way(start, moves), ended=False)
+
+    def _label(self, operation: str, at: int) -> str:
+        """The label at which a call stands; the specification lists it with the locks that are held there."""
+        return self.spec.steps[operation][at - 1].partition(", holding ")[0]
 
     def _way(self, start: State, moves: tuple[Move, ...]) -> Way:
         """A call from its start to its end, with what it created and freed."""

@@ -8,19 +8,20 @@ which is fast. A finding of either is run again, shrunk and recorded. Nothing he
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
 from accelspec.model.evaluate import Interpreter
+from accelspec.model.layout import full_scope
 from accelspec.model.verdict import Budget
 from accelspec.spec.language.specification import Specification
 
 from .coverage import ENOUGH, Coverage
 from .disagreement import Disagreement
 from .oracle import LostTrack, Oracle
-from .recording import EXPLAINED, End, Recording
-from .replaying import Failing, ReplayError, rerun
+from .recording import EXPLAINED, End, Performed, Recording
+from .replaying import Failing, Names, ReplayError, rerun
 from .session import Disagreed, Session
 from .shrinking import Shrinker
 from .stateful import explore
@@ -29,7 +30,9 @@ from .targets import System, Target
 
 MAX_STEPS = 2000
 LENGTHS = (10, 60)  # calls of a run before its drain, at least and at most
+ROOM = 2  # objects
 BY_HYPOTHESIS = 0.1  # of the steps
+REPEATED = 0.5  # of the runs begin with the way to a seldom row, if one is known
 PATIENCE = 3  # how often an accepted deviation is looked at before its rows are avoided
 
 
@@ -104,6 +107,7 @@ class Campaign:
         self.random = Random(self.seed)
         self.session = Session(self.oracle, self.target, self.result.coverage)
         self.steering = Steering(self.session)
+        self.recipes: dict[str, tuple[System, tuple[Performed, ...]]] = {}
 
     def run(self) -> CampaignResult:
         """Everything; the result is also complete after an interruption."""
@@ -139,10 +143,15 @@ class Campaign:
         return self.counts(disagreement)
 
     def _example(self) -> Failing | None:
-        """One run: random calls, then the drain. Answers with a finding that is not accepted."""
-        system = self.new_system(self.random)
+        """One run:
+
+        perhaps a way to a seldom row, random calls, then the drain. Answers with a finding that is not accepted.
+        """
+        known = self._recipe()
+        system = known[0] if known else self.new_system(self.random)
         try:
             self.session.begin(system)
+            self._follow(known[1] if known else ())
             for _ in range(self.random.randint(*LENGTHS)):
                 if self.budget.stop():
                     return None
@@ -150,6 +159,7 @@ class Campaign:
                 if call is None:
                     break
                 self.session.perform(call)
+                self._remember(system)
             self.session.drain()
         except LostTrack:
             self.result.lost += 1
@@ -159,6 +169,30 @@ class Campaign:
         if self.result.examples % 100 == 0:
             self.budget.tell(f"{self.result.steps} steps, {self.result.examples} runs")
         return None
+
+    def _remember(self, system: System) -> None:
+        """Keep the shortest known way to every row that is still seldom."""
+        history = self.oracle.history
+        for row in self.oracle.took:
+            if self.result.rows[row] < ENOUGH and (row not in self.recipes or len(history) < len(self.recipes[row][1])):
+                self.recipes[row] = system, tuple(history)
+
+    def _recipe(self) -> tuple[System, tuple[Performed, ...]] | None:
+        """Now and then the way to the row that was taken the fewest times."""
+        rows = self.result.rows
+        seldom = [row for row in self.recipes if rows[row] < ENOUGH and row not in self.steering.avoid]
+        if not seldom or self.random.random() > REPEATED:
+            return None
+        return self.recipes[min(seldom, key=lambda row: rows[row])]
+
+    def _follow(self, calls: Iterable[Performed]) -> None:
+        """Make the calls of an earlier run again, as far as they are offered."""
+        names = Names()
+        for recorded in calls:
+            call = names.call(recorded)
+            if self.oracle.refuses(call):
+                return
+            names.learn(recorded, self.session.perform(call))
 
     def _report(self, found: Failing) -> None:
         """Shrink a finding and record it."""
@@ -185,6 +219,16 @@ class Campaign:
         return tuple(gone) if self.result.complete and self.result.disagreement is None else ()
 
 
+def roomy_scope(spec: Specification) -> dict[str, int]:
+    """The scope of a campaign that is given none: for each kind the most that any scope of the author has.
+
+    Of what calls create there is room for `ROOM` more: a run is not explored but walked, so it costs little.
+    """
+    scopes = [full_scope(spec, scope) for scope in spec.scopes.values()] or [full_scope(spec)]
+    created = {k.name for k in spec.kinds if not k.permanent and not k.is_call}
+    return {name: max(s[name] for s in scopes) + ROOM * (name in created) for name in scopes[0]}
+
+
 def fuzz(
     spec: Specification,
     target: Target,
@@ -195,14 +239,13 @@ def fuzz(
     budget: Budget | None = None,
     accepted: Collection[str] = (),
 ) -> CampaignResult:
-    """Run a campaign: `max_steps` calls of `target` against `spec`, or as many as the budget allows, up to the first
-    finding.
+    """Run a campaign: `max_steps` calls of `target` against `spec`, or as many as the budget allows, up to the first finding.
 
-    `accepted` are the signatures of deviations that are known and end a run without being a finding. The same seed,
-    scope and target make the same calls. Raises TargetError for a target that cannot be used, ValueError for a wrong
-    scope.
+    Without a `scope` it is `roomy_scope(spec)`. `accepted` are the signatures of deviations that are known and end a run
+    without being a finding. The same seed, scope and target make the same calls. Raises TargetError for a target that
+    cannot be used, ValueError for a wrong scope.
     """
-    oracle = Oracle(Interpreter(spec, scope))
+    oracle = Oracle(Interpreter(spec, scope or roomy_scope(spec)), target.operations)
     return Campaign(oracle, target, seed, max_steps, budget or Budget(), accepted).run()
 
 
@@ -216,7 +259,7 @@ def replay(spec: Specification, target: Target, recorded: Recording) -> Campaign
     if system.machine != spec.machine:
         raise ReplayError(f"the run was recorded of {system.machine}@{system.revision}, not of {spec.name}")
     try:
-        oracle = Oracle(Interpreter(spec, system.scope))
+        oracle = Oracle(Interpreter(spec, system.scope), target.operations)
     except ValueError as error:
         raise ReplayError(f"the run does not fit {spec.name}: {error}") from error
     result = CampaignResult(target.name, recorded.run.seed, Coverage.of(spec))

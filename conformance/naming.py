@@ -35,9 +35,10 @@ class Cell:
 
 @dataclass
 class Naming:
-    """The names of one layout."""
+    """The names of one layout, for a target that offers these operations (None: all)."""
 
     layout: Layout
+    operations: frozenset[str] | None = None
 
     @cached_property
     def _kinds(self) -> dict[str, Kind]:
@@ -109,11 +110,9 @@ class Naming:
 
     @cached_property
     def called(self) -> tuple[Kind, ...]:
-        """The kinds of created objects that some call takes as an argument:
-
-        a target has to name what it creates of them.
-        """
-        given = {p.var.type for case in self.layout.spec.cases for p in case.given()}
+        """The kinds of created objects that some call takes: a target has to name what it creates of them."""
+        cases = (c for c in self.layout.spec.cases if self.operations is None or c.operation in self.operations)
+        given = {p.var.type for case in cases for p in case.given()}
         return tuple(k for k in self.layout.spec.kinds if not k.permanent and not k.is_call and k in given)
 
     def living(self, state: State, kind: Kind) -> int:

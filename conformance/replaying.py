@@ -13,11 +13,29 @@ from .disagreement import Disagreement
 from .oracle import LostTrack, Oracle
 from .recording import End, Performed, Recording
 from .session import Disagreed, Session
-from .targets import System, Target
+from .targets import Call, System, Target
 
 
 class ReplayError(Exception):
     """A recorded run that cannot be made again: which call, and why."""
+
+
+class Names:
+    """What the names that a target gave in a recorded run stand for in the run that repeats it."""
+
+    def __init__(self) -> None:
+        self._now: dict[str, str] = {}
+
+    def call(self, recorded: Performed) -> Call:
+        """The recorded call in the names of now."""
+        args = tuple(self._now.get(arg, arg) for arg in recorded.call.args)
+        return recorded.call if args == recorded.call.args else replace(recorded.call, args=args)
+
+    def learn(self, recorded: Performed, done: Performed | None) -> None:
+        """What the call has created now; None: it was not made, and its objects do not exist."""
+        now = done.observation.created if done else ()
+        for i, then in enumerate(recorded.observation.created):
+            self._now[then] = now[i] if i < len(now) else "nothing"
 
 
 @dataclass(frozen=True)
@@ -55,18 +73,15 @@ def rerun(
     over; if `strict`, they raise ReplayError. The oracle's history is then the whole run.
     """
     session = Session(oracle, target, coverage or Coverage.of(oracle.spec))
-    renamed: dict[str, str] = {}
+    names = Names()
     try:
         session.begin(system)
         for number, recorded in enumerate(calls, start=1):
-            call = replace(recorded.call, args=tuple(renamed.get(arg, arg) for arg in recorded.call.args))
+            call = names.call(recorded)
             why = oracle.refuses(call)
             if why and strict:
                 raise ReplayError(f"call {number}, {recorded.call}, cannot be made: {why}")
-            done = None if why else session.perform(call)
-            now = done.observation.created if done else ()
-            for i, then in enumerate(recorded.observation.created):
-                renamed[then] = now[i] if i < len(now) else "nothing"
+            names.learn(recorded, None if why else session.perform(call))
         session.drain()
     except Disagreed as found:
         return Failing.of(system, found.disagreement)

@@ -50,22 +50,29 @@ class Steering:
             self._errnos[operation] = tuple(e for e in INJECTED if e not in told)
 
     def draw(self, random: Random) -> Call | None:
-        """A call that may be made now; None if none was found."""
+        """A call that may be made now; None if there is none, or none that succeeds where it is time for one."""
         counts = self.session.coverage
         must_succeed = counts.succeeded < SUCCEEDING * counts.steps
         if self._fresh <= 0:
             self._weights = [sum(self.weight(r) for r in self._rows[op]) + 0.01 for op in self._operations]
             self._fresh = REFRESH
         self._fresh -= 1
-        candidate = self.session.oracle.candidates[0]
-        for operation in random.choices(self._operations, self._weights, k=TRIES):
-            offers = self.offers(operation, candidate, must_succeed)
-            if offers:
-                row = random.choices(list(offers), [self.weight(r) for r in offers])[0]
-                call = self.call(random.choice(offers[row]), candidate, random)
-                if call is not None and not self.session.oracle.refuses(call):
-                    return call
+        drawn = random.choices(self._operations, self._weights, k=TRIES)
+        rest = random.sample(self._operations, len(self._operations))
+        for operation in (*drawn, *rest):
+            if (call := self._draw(operation, must_succeed, random)) is not None:
+                return call
         return None
+
+    def _draw(self, operation: str, succeed: bool, random: Random) -> Call | None:
+        """A call of that operation."""
+        candidate = self.session.oracle.candidates[0]
+        offers = self.offers(operation, candidate, succeed)
+        if not offers:
+            return None
+        row = random.choices(list(offers), [self.weight(r) for r in offers])[0]
+        call = self.call(random.choice(offers[row]), candidate, random)
+        return None if call is None or self.session.oracle.refuses(call) else call
 
     def weight(self, row: str) -> float:
         """How much a row is wanted."""

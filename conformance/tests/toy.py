@@ -98,7 +98,7 @@ class Toy(Machine):
     machine = "toy"
     revision = "1"
     document = "the toy driver"
-    scope: ClassVar = {"Process": 2, "Fd": 2, "Device": 1, "Hw": 2, "Queue": 4, "Vma": 3}
+    scopes: ClassVar = {"usual": {"Process": 2, "Fd": 2, "Device": 1, "Hw": 2, "Queue": 4, "Vma": 3}}
 
     def queue_of(self, p: Process, n: Fd) -> Queue:
         q = p.fd[n]
