@@ -24,18 +24,19 @@ from accelspec.spec.language.terms import (
     Read,
     Term,
     Var,
-    after,
     blank,
+    children,
     none,
     rebuild,
     substitute,
-    walk,
+    value_after,
 )
 
 from ..program import conjuncts
 from ..ranges import range_checks
 
 BY_INDUCTION = (Class.STATE, Class.STEP, Class.COUNT)  # the classes of property that obligations can decide
+Effects = dict[str, list[Assign]]  # the name of a field -> what is written to it, in order
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,21 @@ def checks(case: Case) -> Iterator[Obligation]:
         yield Obligation(id, term, case, is_check=True)
 
 
-def preserved(p: Property, case: Case, written: tuple[Assign, ...]) -> Obligation | None:
+def preserved(p: Property, case: Case, written: Effects) -> Obligation | None:
     """The state or step property after the case; None if the case does not touch it, or if nothing is behind it."""
-    if case.crashes or not (p.over_step or {a.field.name for a in written} & fields_of(p.term)):
+    if case.crashes or not (p.over_step or written.keys() & fields_of(p.term)):
         return None
-    goal = after(p.term, written)
-    return None if goal == p.term and not p.over_step else Obligation(p.id, goal, case)
+    return Obligation(p.id, behind(p.term, written), case)
+
+
+def behind(t: Term, written: Effects) -> Term:
+    """The term evaluated after the effects: terms.after, that leaves alone what they do not touch."""
+    if not (written.keys() & fields_of(t)):
+        return t
+    if isinstance(t, Read):
+        args = tuple(behind(x, written) for x in t.args)
+        return Read(t.field, args) if t.old else value_after(written.get(t.field.name, ()), t.field, args)
+    return rebuild(t, lambda u: behind(u, written))
 
 
 @lru_cache(maxsize=4096)
@@ -119,17 +129,18 @@ def apart(t: Term) -> Term:
     return rebuild(t, apart)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def fields_of(t: Term) -> frozenset[str]:
     """The names of the fields that a term reads."""
-    return frozenset(u.field.name for u in walk(t) if isinstance(u, Read))
+    inside: frozenset[str] = frozenset().union(*map(fields_of, children(t)))
+    return inside | {t.field.name} if isinstance(t, Read) else inside
 
 
-def afterwards(p: Property, case: Case, spec: Specification, written: tuple[Assign, ...]) -> Obligation | None:
+def afterwards(p: Property, case: Case, spec: Specification, written: Effects) -> Obligation | None:
     """What an `after` property says of a case that completes its operation."""
     if case.operation != p.operation or case.outcome is None or case.crashes:
         return None
-    return Obligation(p.id, after(substitute(p.term, arguments(p, case, spec)), written), case)
+    return Obligation(p.id, behind(substitute(p.term, arguments(p, case, spec)), written), case)
 
 
 def arguments(p: Property, case: Case, spec: Specification) -> dict[Var, Term]:
@@ -158,7 +169,9 @@ def obligations(spec: Specification, properties: list[Property]) -> list[tuple[C
     out = []
     own = [replace(p, term=apart(p.term)) for p in properties]
     for case in spec.cases:
-        written = effects(case)
+        written: Effects = {}
+        for a in effects(case):
+            written.setdefault(a.field.name, []).append(a)
         found = list(checks(case))
         for p in own:
             if p.form is Form.AFTER:

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counterexamples to induction in a small scope: fast, small, and where there is none, a proof for that scope.
+
+Without quantifiers the solver finds states quickly that it would look for in vain among any number of objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import z3
+
+from accelspec.spec.language.specification import Case, Form, Property, Specification
+from accelspec.spec.language.terms import substitute
+
+from ..verdict import Budget
+from .ground import Ground, Step
+from .obligations import arguments, fields_of
+from .resistance import Counterexample, Resistance
+from .scalars import Value
+
+EFFORT = 10_000_000  # z3's resource units for one question
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What must hold where a case is taken: `holds` over the state before it and its arguments."""
+
+    property: str
+    holds: Value
+    is_check: bool = False
+
+
+class Refuter:
+    """One specification in one scope, asked for states that break properties."""
+
+    def __init__(
+        self,
+        spec: Specification,
+        scope: Mapping[str, int],
+        budget: Budget | None = None,
+        effort: int = EFFORT,
+        explain: bool = True,
+    ) -> None:
+        self.spec, self.budget, self.effort, self.explain = spec, budget or Budget(), effort, explain
+        self.ground = Ground(spec, scope)
+        self.steps = [self.ground.step(c) for c in spec.cases]
+        self._over_step = {p.id for p in spec.properties if p.over_step}
+        self._goals: dict[tuple[int, str], Value] = {}
+        self._moves: dict[tuple[int, bool], Callable[[Value], Value]] = {}
+
+    # ------------------------------------------------------------------ questions
+
+    def initially(self, candidates: Sequence[Property]) -> dict[str, Resistance]:
+        """Which of the properties are false in some initial state?"""
+        solver = self._solver()
+        solver.add(*self.ground.initial())
+        goals = [Goal(p.id, self.law(p)) for p in candidates]
+        broken: dict[str, Resistance] = {}
+        self._ask(solver, goals, None, broken)
+        return broken
+
+    def round(self, held: Sequence[Property], properties: Sequence[Property], asked: set[str]) -> dict[str, Resistance]:
+        """Which of the asked properties and checks can some case break, if all of `held` hold before it?"""
+        solver = self._solver()
+        solver.add(*(self.ground.scalars.expression(self.law(p), bool) for p in held))
+        broken: dict[str, Resistance] = {}
+        for n, step in enumerate(self.steps):
+            passed: list[Value] = []
+            goals = []
+            for g in self.goals(n, step, [p for p in properties if p.id in asked]):
+                if g.property in asked:
+                    goals.append(
+                        Goal(
+                            g.property,
+                            self.ground.scalars.disj(
+                                [self.ground.scalars.negation(self.ground.scalars.conj(passed)), g.holds]
+                            ),
+                        )
+                    )
+                if g.is_check:
+                    passed.append(g.holds)
+            if any(g.holds is not True for g in goals):
+                solver.push()
+                solver.add(self.ground.scalars.expression(step.taken))
+                self._ask(solver, goals, step.case, broken)
+                solver.pop()
+        return broken
+
+    def _ask(self, solver: Value, goals: Sequence[Goal], case: Case | None, broken: dict[str, Resistance]) -> None:
+        """All at once, as long as some goal can be false; each answer says which."""
+        left = [g for g in goals if g.holds is not True]
+        while left:
+            if self.budget.spent:
+                for g in left:
+                    broken.setdefault(g.property, Resistance()).unasked = True
+                return
+            solver.push()
+            solver.add(z3.Or([z3.Not(self.ground.scalars.expression(g.holds)) for g in left]))
+            answer = solver.check()
+            model = solver.model() if answer == z3.sat else None
+            solver.pop()
+            if answer == z3.unsat:
+                return
+            place = case.id if case else "the initial state"
+            if model is None:
+                if len(left) == 1:
+                    broken.setdefault(left[0].property, Resistance()).gave_up.append(place)
+                    return
+                for g in left:
+                    self._ask(solver, [g], case, broken)
+                return
+            false = [g for g in left if not self._true(model, g.holds)]
+            for g in false:
+                r = broken.setdefault(g.property, Resistance())
+                r.rows.append(place)
+                if self.explain and r.example is None:
+                    r.example = self._small(solver, g, case)
+            left = [g for g in left if g not in false]
+
+    # ------------------------------------------------------------------ formulas
+
+    def law(self, p: Property) -> Value:
+        """A state property, of the state `now`."""
+        return self.ground.value(p.term, {}, self.ground.now, self.ground.old)
+
+    def goals(self, n: int, step: Step, properties: Sequence[Property]) -> list[Goal]:
+        """What must hold where case number n is taken: its checks in order, then what is true behind it."""
+        out = [Goal(id, ok, is_check=True) for id, ok in step.checks]
+        written = {self.ground.layout.cells[i][0].name for i in step.writes}
+        for p in () if step.case.crashes else properties:
+            if p.form is Form.AFTER:
+                if step.case.operation == p.operation and step.case.outcome is not None:
+                    out.append(Goal(p.id, self._behind(n, step, p)))
+            elif p.form is Form.ALWAYS and (p.id in self._over_step or written & fields_of(p.term)):
+                out.append(Goal(p.id, self._behind(n, step, p)))
+        return out
+
+    def _behind(self, n: int, step: Step, p: Property) -> Value:
+        """The property of the state behind a case (and the one before it), as a formula over the state before it."""
+        if (n, p.id) not in self._goals:
+            g = self.ground
+            term = substitute(p.term, arguments(p, step.case, self.spec)) if p.form is Form.AFTER else p.term
+            there = g.value(term, g.arguments(step.case), g.now, g.old)
+            both = p.form is Form.AFTER or p.id in self._over_step
+            if (n, both) not in self._moves:
+                self._moves[n, both] = g.move(step, both)
+            self._goals[n, p.id] = there if isinstance(there, bool) else self._moves[n, both](there)
+        return self._goals[n, p.id]
+
+    def _solver(self) -> Value:
+        solver = z3.SolverFor("QF_FD", ctx=self.ground.scalars.context)
+        solver.set("rlimit", self.effort)
+        solver.add(*self.ground.states())
+        return solver
+
+    # ------------------------------------------------------------------ examples
+
+    def _true(self, model: Value, t: Value) -> bool:
+        return t if isinstance(t, bool) else z3.is_true(model.eval(t, model_completion=True))
+
+    def _small(self, solver: Value, goal: Goal, case: Case | None) -> Counterexample | None:
+        """A state that breaks the goal, in which one cell after the other was made blank as long as it still does."""
+        g, layout = self.ground, self.ground.layout
+        solver.push()
+        solver.add(z3.Not(g.scalars.expression(goal.holds)))
+        blank = [g.scalars.equal(c, g.blank(f)) for c, (f, _) in zip(g.now, layout.cells, strict=True)]
+        order = sorted(range(len(layout)), key=lambda i: (not layout.cells[i][0].is_live, -i))
+        model = self._model(solver)
+        for i in order:
+            if model is None:
+                break
+            if self._true(model, blank[i]):
+                solver.add(blank[i])
+                continue
+            solver.push()
+            solver.add(blank[i])
+            better = self._model(solver)
+            solver.pop()
+            if better is not None:
+                model = better
+                solver.add(blank[i])
+        solver.pop()
+        if model is None:
+            return None
+        state = tuple(g.scalars.stored(model, c, f.type) for c, (f, _) in zip(g.now, layout.cells, strict=True))
+        values = tuple(g.scalars.stored(model, x, v.type) for v, x in g.arguments(case).items()) if case else ()
+        return Counterexample(layout, state, case, values)
+
+    def _model(self, solver: Value) -> Value | None:
+        return solver.model() if solver.check() == z3.sat else None
