@@ -119,7 +119,8 @@ class Collector:
         for law in laws(spec, words):
             if self.only is not None and law.id not in self.only:
                 continue
-            if law.id in words or self.explained or law.id in spec.not_applicable:
+            silent = self.explained and self.file.complete  # of an interrupted run silence says nothing
+            if law.id in words or silent or law.id in spec.not_applicable:
                 results.append(merge(spec, law, words.get(law.id, ())))
                 self.file.disagreements += disagreements(spec, law, words.get(law.id, ()))
         revision = revision_of(spec)

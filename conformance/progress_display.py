@@ -9,7 +9,9 @@ from typing import IO, Protocol
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress_bar import ProgressBar
+from rich.text import Text
 
 PLAIN_EVERY = 10.0  # seconds between two plain lines of one task
 WIDTH = 100
@@ -92,21 +94,29 @@ class Plain(Silent):
         self._line(text)
 
 
+class _Bar(BarColumn):
+    """A bar for all tasks together; a single one does not know how far it is."""
+
+    def render(self, task: Task) -> ProgressBar | Text:  # type: ignore[override]
+        return Text() if task.total is None else super().render(task)
+
+
 class Live(Silent):
     """A bar over all tasks, and a line for each that runs."""
 
     def __init__(self, console: Console, tasks: int) -> None:
         self._console = console
         self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            SpinnerColumn(style="dim"),
             TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            _Bar(bar_width=24, complete_style="green", finished_style="green"),
             console=console,
             transient=True,
         )
-        self._all = self._progress.add_task("all tasks", total=tasks)
+        self._tasks = tasks
+        self._all = self._progress.add_task(f"0 of {tasks}", total=tasks)
+        self._done = 0
         self._lines: dict[str, TaskID] = {}
         self._progress.start()
 
@@ -124,7 +134,8 @@ class Live(Silent):
         """The line goes, a plain one stays above the bar."""
         if title in self._lines:
             self._progress.remove_task(self._lines.pop(title))
-        self._progress.advance(self._all)
+        self._done += 1
+        self._progress.update(self._all, advance=1, description=f"{self._done} of {self._tasks}")
         self.note(f"{title}: {text}")
 
     def note(self, text: str) -> None:
