@@ -10,49 +10,34 @@ from ..answers import Errno
 from ..assembly import Method, Patch, written
 from ..machine import Machine
 from ..sources import Source, deduced, kernel, read, stated
-from ..specification import Case, Class, Form, LockEdge, Param, Property, Role
+from ..specification import Case, Param, Role
 from ..terms import (
     FALSE,
     TRUE,
     And,
-    Assign,
-    Eq,
-    Field,
-    Implies,
     Kind,
-    Lit,
     Not,
-    Range,
     Read,
     Term,
     Type,
     Var,
-    forall,
-    substitute,
     walk,
 )
-from .effects import Effects, decides, merges
+from .effects import decides, merges
 from .expressions import called_method, is_word
-from .path import Caller, Frame, Held, Marker, Path, Todo, attribute_of, chain
+from .path import Caller, Frame, Marker, Path, Todo, chain
+from .steps import Steps
 
-MOST_STEPS = 15  # labels of one operation
-A_STEP = deduced("a step ends here: others may run before the next one")
 ENDED = object()  # in the place of what is left to do: this path is complete
 MAKERS = (read, stated, deduced, kernel)
 
 
-class Operations(Effects):
+class Operations(Steps):
     is_event = False  # of the operation being read
 
     def __init__(self, machine: type[Machine]) -> None:
         super().__init__(machine)
-        self._points: dict[
-            tuple[str, int], int
-        ] = {}  # of the operation being read: (file, line) of a step's end -> its number
-        self._answers: dict[
-            str, tuple[str, int]
-        ] = {}  # of the operation being read: row -> where its answer is written
-        self._holders: list[tuple[Kind, int, Read, Var, Term]] = []  # points at which a call holds a lock
+        self._answers: dict[str, tuple[str, int]] = {}  # of the operation being read: row -> where it is answered
 
     # ------------------------------------------------------------------ an operation
 
@@ -60,7 +45,7 @@ class Operations(Effects):
         m = self.assembly.method(name)
         assert m is not None
         self.operation_name, self.is_event = name, event
-        self._points, self._answers = {}, {}
+        self.points, self._answers = {}, {}
         env: dict[str, Term] = {n: Var(n, self.type(hint)) for n, hint in m.parameters().items()}
         p = Path(Frame(m, env))
         for v in env.values():
@@ -305,45 +290,6 @@ class Operations(Effects):
                 return self.resume(p, TRUE)
         return todo
 
-    def take(self, node: ast.expr, p: Path) -> None:
-        """Take a lock that is free; remember whose it is, whatever happens to the way that led there."""
-        m = p.frame.method
-        if self.cell(node, p).type is not bool or not isinstance(node, ast.Attribute):
-            raise m.error(node, "`with` takes a lock", "Declare the field as `mutex: Lock = UNLOCKED`.")
-        owner = written(node.value)
-        if not isinstance(node.value, ast.Name):
-            p.frame.env[owner] = self.term(node.value, p)
-        lock = Held(node, attribute_of(owner, node), p.frame.copy())
-        c = self.held(lock, p)
-        p.guards.append(Not(self.read(lock.node, p)))
-        for other in p.locks:
-            self.order(self.held(other, p).field, c.field, node, p)
-        self.assign(p, c, TRUE, node)
-        p.locks.append(lock)
-
-    def give_back(self, lock: Held, p: Path) -> None:
-        """Give a lock back; one that was taken in the same step was never seen to be held."""
-        c = self.held(lock, p)
-        taken = Assign(c.field, c.args, TRUE)
-        if taken in p.effects:
-            p.effects.remove(taken)
-        else:
-            self.assign(p, c, FALSE, lock.node)
-
-    def held(self, lock: Held, p: Path) -> Read:
-        """The cell of a lock."""
-        frame, p.frame = p.frame, lock.frame
-        c = self.cell(lock.node, p)
-        p.frame = frame
-        return c
-
-    def order(self, held: Field, wanted: Field, node: ast.expr, p: Path) -> None:
-        if held.name in self.busy or wanted.name in self.busy:
-            return
-        edge = LockEdge(held.name, wanted.name, self.operation_name, p.frame.method.file.name, node.lineno)
-        if edge not in self.spec.lock_order:
-            self.spec.lock_order.append(edge)
-
     def label(self, y: ast.Yield, p: Path) -> str:
         if not (isinstance(y.value, ast.Constant) and isinstance(y.value.value, str)):
             raise p.frame.method.error(
@@ -373,162 +319,11 @@ class Operations(Effects):
         p.guards.append(Not(c))
         return todo
 
-    def pause(self, p: Path, s: ast.stmt, label: str, todo: Todo) -> None:
-        """End the step: park the call with the names that are still needed, and read the rest as a step of the parked call."""
-        m = p.frame.method
-        if p.callers:
-            raise m.error(
-                s, "only an operation itself takes steps", "Move the yield, `with` or `while` out of the helper."
-            )
-        op = self.operation_name
-        k = Kind(f"{op}()")
-        if all(x != k for x in self.spec.kinds):
-            self.spec.kinds.append(k)
-            self.declare(Field(f"{k.name}.live", (k,), bool, False))
-            self.declare(Field(f"{k.name}.at", (k,), Range(0, MOST_STEPS), 0))
-        at, live = self.fields[f"{k.name}.at"], self.fields[f"{k.name}.live"]
-        key, seen = (m.file.path, s.lineno), (m.file.path, s.lineno) in self._points
-        labels = self.spec.steps.setdefault(op, [])
-        if not seen:
-            if len(labels) == MOST_STEPS:
-                raise m.error(s, f"more than {MOST_STEPS} steps in one operation")
-            self._points[key] = len(labels) + 1
-            held = [written(x.written) for x in p.locks]
-            labels.append(label + (f", holding {', '.join(held)}" if held else ""))
-        point = self._points[key]
-        me: Term = p.call or Var("call", k)
-        if p.call is None:
-            assert isinstance(me, Var)
-            p.params.append(Param(me, Role.NEW, And(Not(self.live(me)), Not(Eq(me, Lit(None, k))))))
-            p.effects.append(Assign(live, (me,), TRUE))
-        saved = self.saved(p, k, todo)
-        for n, f in saved.items():
-            p.effects.append(Assign(f, (me,), p.frame.env[n]))
-        p.effects.append(Assign(at, (me,), Lit(point, at.type)))
-        self.case(p, s, label, None, A_STEP)
-        if seen:
-            return
-        t = Var("call", k)
-        self.standing(p, k, point, saved, at, todo)
-        later = Frame(m, {n: Read(f, (t,)) for n, f in saved.items()})
-        q = Path(later, call=t, locks=[Held(x.written, x.node, later.copy()) for x in p.locks], step=label)
-        q.params.append(Param(t, Role.CALL, And(self.live(t), Eq(Read(at, (t,)), Lit(point, at.type)))))
-        self.follow(todo, q)
-
-    def saved(self, p: Path, k: Kind, todo: Todo) -> dict[str, Field]:
-        """The names that the rest of the operation needs become fields of the call in flight."""
-        out = {}
-        needed = _needed(todo) | {x.owner for x in p.locks}
-        for n in p.frame.env:
-            if n in needed:
-                t = p.frame.env[n].type
-                safe = isinstance(t, Kind) and t.permanent
-                f = self.declare(Field(f"{k.name}.{n}", (k,), t, None, optional=isinstance(t, Kind), raw=not safe))
-                if f.type != t:
-                    raise p.frame.method.error(
-                        p.frame.method.node, f"{n!r} names things of two kinds across a step", "Use two names."
-                    )
-                out[n] = f
-        return out
-
-    def standing(self, p: Path, k: Kind, point: int, saved: dict[str, Field], at: Field, todo: Todo) -> None:
-        """What holds while a call stands at the end of a step: its locks are held, and the asserts that follow are true."""
-        x = self.bound("call", k)
-        here = And(self.live(x), Eq(Read(at, (x,)), Lit(point, at.type)))
-        q = Path(Frame(p.frame.method, {n: Read(f, (x,)) for n, f in saved.items()}))
-        where = f"while {k.name} stands at {self.spec.steps[self.operation_name][point - 1]!r}"
-        for lock in p.locks:
-            mine, name = self.held(Held(lock.written, lock.node, q.frame), q), written(lock.written)
-            self.promise(
-                f"held:{k.name}.{point}:{name}", "held", forall([x], Implies(here, mine)), f"{name} is held {where}"
-            )
-            self._holders.append((k, point, mine, x, here))
-            for k2, point2, theirs, y, here2 in self._holders:
-                if theirs.field == mine.field:
-                    z = self.bound("other", k2)
-                    both = And(
-                        here,
-                        substitute(here2, {y: z}),
-                        *(Eq(a, substitute(b, {y: z})) for a, b in zip(mine.args, theirs.args, strict=True)),
-                    )
-                    same = Eq(x, z) if k2 == k and point == point2 else FALSE
-                    self.promise(
-                        f"exclusive:{k.name}.{point}/{k2.name}.{point2}",
-                        "exclusive",
-                        forall([x, z], Implies(both, same)),
-                        "a lock has one holder",
-                    )
-        while todo is not None and isinstance(todo[0], ast.Assert):
-            s, todo = todo
-            assert isinstance(s, ast.Assert)
-            id = str(getattr(s.msg, "value", ""))
-            self.promise(
-                f"standing:{k.name}.{point}:{id}",
-                "standing",
-                forall([x], Implies(here, self.test(s.test, q))),
-                f"{id} holds {where}",
-            )
-
-    def promise(self, id: str, name: str, t: Term, sentence: str) -> None:
-        """A property that the types or the steps imply."""
-        if t != TRUE and all(p.id != id for p in self.spec.properties):
-            file = self.spec.file
-            self.spec.properties.append(
-                Property(
-                    id,
-                    name,
-                    Form.ALWAYS,
-                    Class.STATE,
-                    t,
-                    sentence,
-                    deduced("implied by the declarations"),
-                    file,
-                    0,
-                    lemma=True,
-                )
-            )
-
 
 def _text(m: Method, node: ast.expr) -> str:
     """A literal text, or a constant of the module."""
     found = m.resolve(node)
     return found if isinstance(found, str) else str(ast.literal_eval(node))
-
-
-def _needed(todo: Todo) -> set[str]:
-    """The names whose values the rest of an operation needs."""
-    out: set[str] = set()
-    given: set[str] = set()
-    while todo is not None:
-        s, todo = todo
-        s = s.on if isinstance(s, Marker) else s
-        if isinstance(s, ast.AST):
-            out |= _loads(s, given)
-    return out
-
-
-def _loads(n: ast.AST, given: set[str]) -> set[str]:
-    """The names that a node reads before it gives them a value; what it surely gives one is added to `given`."""
-    match n:
-        case Patch():
-            return set(n.method.parameters()) - given
-        case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            loads = _loads(value, given)
-            given.add(name)
-            return loads
-        case ast.GeneratorExp(generators=gens):
-            inner = given | {g.target.id for g in gens if isinstance(g.target, ast.Name)}
-            return set().union(*(_loads(x, inner) for x in ast.iter_child_nodes(n)))
-        case ast.If() | ast.While() | ast.For():
-            loads = _loads(n.iter if isinstance(n, ast.For) else n.test, given)
-            for block in (n.body, n.orelse):
-                inner = given | ({n.target.id} if isinstance(n, ast.For) and isinstance(n.target, ast.Name) else set())
-                for s in block:
-                    loads |= _loads(s, inner)
-            return loads
-        case ast.Name(id=name, ctx=ast.Load()):
-            return {name} - given
-    return set().union(*(_loads(x, given) for x in ast.iter_child_nodes(n)))
 
 
 def _raises(body: Sequence[ast.stmt]) -> bool:
