@@ -155,9 +155,9 @@ class Kernel:
                 mask = yield from file.fops.poll(task, file, table)
                 if mask or not block or table.released:
                     return mask
-                yield table.pause
                 if task.signal is not None:
                     return task.signal
+                yield table.pause
                 table.leave()
         finally:
             table.leave()

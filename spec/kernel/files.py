@@ -16,6 +16,9 @@ class Files(Machine):
     def release(self, f: File) -> None:
         """The driver's release callback."""
 
+    def looks_again(self, f: File) -> None:
+        """What a driver's poll does when a sleeper has been woken."""
+
     def referenced(self, f: File) -> bool:
         by_fd = any(p.fd[n] is f for p in Process for n in Fd)
         by_mapping = any(v.file is f for v in Vma)
@@ -83,6 +86,7 @@ class Files(Machine):
     def wake_up(self, w: Waiter) -> Result:
         """A sleeper leaves poll: woken, or by a signal."""
         f = w.file
+        self.looks_again(f)
         free(w)
         self.fput(f)
-        return DONE("ok", kernel("poll_schedule_timeout"))
+        return DONE("ok", kernel("do_poll", "asks the driver once more before it looks for a signal"))

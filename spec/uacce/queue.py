@@ -114,6 +114,7 @@ class Queues(Isolation):
                     )
                 if fails("get_queue"):
                     return CALLBACK("get_queue_fails", read("uacce_fops_open", "unbound and freed again"))
+                assert self.in_table(found), "uacce.I04"
                 q = Queue(device=found, pins=d, mm=p.mm, hw=h, had=h, gets=1, bonded=found.sva)
                 yield "got_queue"  # the driver knows the queue; an interrupt takes no mutex
                 q.built = True
@@ -234,7 +235,7 @@ class Queues(Isolation):
                 self.set_slot(q, r, SET)
             yield "not_linked"  # the entries are there, the mapping is not yet found through the file
             base = 0 if r is MMIO else 1
-            Vma(file=f, mm=p.mm, base=base, pgoff=2 if private else base)
+            Vma(file=f, mm=p.mm, base=base, pgoff=2 if private and r is MMIO else base)
             self.fdput(f)
             return OK("ok", read("uacce_fops_mmap"))
 
@@ -336,6 +337,12 @@ class Queues(Isolation):
         for w in Waiter:
             if w.file is q.file and w.sleep is WAITING:
                 w.sleep = AWAKE
+
+    def looks_again(self, f: File) -> None:
+        """is_q_updated is asked once more, and takes the completion that is there."""
+        for q in Queue:
+            if q.file is f and not self.dead(q):
+                q.ready = False
 
     @event
     def complete(self, q: Queue) -> Result:
