@@ -239,7 +239,7 @@ def fuzz(
     budget: Budget | None = None,
     accepted: Collection[str] = (),
 ) -> CampaignResult:
-    """Run a campaign: `max_steps` calls of `target` against `spec`, or as many as the budget allows, up to the first finding.
+    """Run a campaign: `max_steps` calls of `target` against `spec`, less if the budget ends, up to the first finding.
 
     Without a `scope` it is `roomy_scope(spec)`. `accepted` are the signatures of deviations that are known and end a run
     without being a finding. The same seed, scope and target make the same calls. Raises TargetError for a target that
