@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from accelspec.spec.language import OK, Result, any_of, kernel, operation, require
+from accelspec.spec.language import OK, Result, any_of, kernel, operation, require, when
 
 from .memory_maps import MemoryMaps
 from .objects import Fd, File, Mm, Process, Vma
@@ -11,6 +11,9 @@ from .objects import Fd, File, Mm, Process, Vma
 
 class Processes(MemoryMaps):
     document = "Linux: kernel/fork.c, kernel/exit.c, fs/exec.c"
+
+    def mm_exit(self, m: Mm) -> None:
+        """What a driver does when the last user of an address space goes, before its mappings do."""
 
     def empty(self, m: Mm) -> bool:
         """An address space that a new process may get."""
@@ -39,6 +42,8 @@ class Processes(MemoryMaps):
         gone = p.mm
         p.mm = m
         p.running = False  # no other thread is left
+        if when(not self.alive(gone)):
+            self.mm_exit(gone)
         while not self.alive(gone) and any(v.mm is gone for v in Vma):
             v = any_of(v for v in Vma if v.mm is gone)
             self.unmap(v)
@@ -54,6 +59,8 @@ class Processes(MemoryMaps):
     def exit(self, p: Process) -> Result:
         require(p.running and not p.busy and not p.mm.mmap_lock)
         p.running = False
+        if when(not self.alive(p.mm)):
+            self.mm_exit(p.mm)
         while not self.alive(p.mm) and any(v.mm is p.mm for v in Vma):
             v = any_of(v for v in Vma if v.mm is p.mm)
             self.unmap(v)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,34 +28,61 @@ from .objects import is_kind
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One parsed file: its lines, and its functions by the line on which each begins (decorators included)."""
+    """One parsed file: its lines, its functions by the line on which each begins, its classes by their names."""
 
     name: str
     path: str
     lines: tuple[str, ...]
     functions: dict[int, ast.FunctionDef] = field(repr=False)
+    classes: dict[str, ast.ClassDef] = field(repr=False)
 
     @staticmethod
     def of(fn: FunctionType) -> SourceFile:
+        """The file of a function.  Raises SpecError where there is none."""
         path = inspect.getsourcefile(fn) or fn.__code__.co_filename
         try:
-            stat = Path(path).stat()
-            return _parsed(path, stat.st_mtime_ns, stat.st_size)
-        except (OSError, KeyError) as e:
+            return SourceFile.at(path)
+        except (OSError, SyntaxError, UnicodeDecodeError) as e:
             raise SpecError(
-                path, fn.__code__.co_firstlineno, f"the source of {fn.__qualname__} cannot be read ({e})"
+                path,
+                fn.__code__.co_firstlineno,
+                f"the source of {fn.__qualname__} cannot be read: {e}",
+                "Machines are written in files.",
             ) from e
+
+    @staticmethod
+    def at(path: str) -> SourceFile:
+        """The file at a path, parsed once.  Raises OSError and SyntaxError."""
+        stat = Path(path).stat()
+        return _parsed(path, stat.st_mtime_ns, stat.st_size)
+
+
+def where(cls: type, attribute: str = "") -> tuple[str, int]:
+    """File and line of a class, or of an attribute of it; as near as can be found."""
+    path = str(getattr(sys.modules.get(cls.__module__), "__file__", cls.__module__))
+    try:
+        file = SourceFile.at(path)
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return path, 1
+    node = file.classes.get(cls.__name__)
+    if node is None:
+        return file.name, 1
+    for s in node.body:
+        targets = s.targets if isinstance(s, ast.Assign) else [s.target] if isinstance(s, ast.AnnAssign) else []
+        if any(isinstance(t, ast.Name) and t.id == attribute for t in targets):
+            return file.name, s.lineno
+    return file.name, node.lineno
 
 
 @lru_cache(maxsize=256)
 def _parsed(path: str, mtime: int, size: int) -> SourceFile:
     text = Path(path).read_text(encoding="utf-8")
+    nodes = list(ast.walk(ast.parse(text)))
     functions = {
-        min([n.lineno, *(d.lineno for d in n.decorator_list)]): n
-        for n in ast.walk(ast.parse(text))
-        if isinstance(n, ast.FunctionDef)
+        min([n.lineno, *(d.lineno for d in n.decorator_list)]): n for n in nodes if isinstance(n, ast.FunctionDef)
     }
-    return SourceFile(_shown_path(path), path, tuple(text.splitlines()), functions)
+    classes = {n.name: n for n in nodes if isinstance(n, ast.ClassDef)}
+    return SourceFile(_shown_path(path), path, tuple(text.splitlines()), functions, classes)
 
 
 def _shown_path(path: str) -> str:
@@ -173,6 +201,12 @@ class Assembly:
                 return f.__dict__
         return {}
 
+    def _overridden(self, name: str, below: type) -> bool:
+        """Does a class that is more derived have the whole method anew?"""
+        mro = self.machine.__mro__
+        defined = (vars(c).get(name) for c in mro[: mro.index(below)])
+        return any(isinstance(f, FunctionType) and "patch" not in f.__dict__ for f in defined)
+
     def method(self, name: str, behind: type | None = None) -> Method | None:
         """The method as this revision has it; with `behind`, as super() in that class would find it."""
         if (name, behind) not in self._methods:
@@ -201,21 +235,26 @@ class Assembly:
         return Method(name, owner, fn, file, node, body)
 
     def _change(self, m: Method, revision: type) -> None:
-        """Apply the row changes that one class makes to this method."""
-        for target in vars(revision).get("drops", ()):
+        """Apply the row changes that one class makes to this method: further rows first, then other ones."""
+        changes: list[tuple[str, str, str]] = [("drop", t, "") for t in vars(revision).get("drops", ())]
+        changes += [(*f.__dict__["patch"], n) for n, f in _patches(revision).items()]
+        for how, target, by in sorted(changes, key=lambda c: c[0] in ("drop", "replace")):
             if target.partition(".")[0] == m.name:
-                self._apply(m, revision, "drop", target, None)
-        for n, f in vars(revision).items():
-            if isinstance(f, FunctionType) and "patch" in f.__dict__:
-                how, target = f.__dict__["patch"]
-                if target.partition(".")[0] == m.name:
-                    self._apply(m, revision, how, target, self._plain(n, revision, f))
+                self._apply(m, revision, how, target, self._patch(by, revision) if by else None)
+
+    def _patch(self, name: str, revision: type) -> Method:
+        """The method in the place of a row; more derived revisions may change its rows in turn."""
+        mro = self.machine.__mro__
+        m = self._plain(name, revision, _patches(revision)[name])
+        for p in reversed(mro[: mro.index(revision)]):
+            self._change(m, p)
+        return m
 
     def _apply(self, m: Method, revision: type, how: str, target: str, by: Method | None) -> None:
         place = next((x for x in rows(m, m.body) if x.name == target.partition(".")[2]), None)
         if place is None:
             return
-        self.used.add((revision, target))
+        self.used.add((revision, by.name if by else target))
         block = place.block
         old = block[place.start : place.stop]
         new: list[ast.stmt] = [Patch(by, old[0])] if by else []
@@ -224,22 +263,53 @@ class Assembly:
         m.body = _swap(m.body, block, changed)
 
     def check_patches(self) -> None:
-        """Every changed row must have been found.  Raises SpecError for one that was not."""
+        """Every changed row, and every dropped operation, must have been found.  Raises SpecError for one that was not."""
         for c in self.machine.__mro__:
-            methods = [f for f in vars(c).values() if isinstance(f, FunctionType)]
-            wanted = {t: methods[0] for t in vars(c).get("drops", ()) if methods and "." in t}
-            wanted |= {f.__dict__["patch"][1]: f for f in methods if "patch" in f.__dict__}
-            for target, fn in wanted.items():
-                if (c, target) not in self.used:
-                    name = target.partition(".")[0]
-                    m = self.method(name)
-                    have = ", ".join(f"{name}.{p.name}" for p in rows(m, m.body)) if m else "no method of that name"
+            drops = vars(c).get("drops", ())
+            if not isinstance(drops, (tuple, list)) or not all(isinstance(t, str) for t in drops):
+                raise SpecError(
+                    *where(c, "drops"), f"drops of {c.__name__} is no list of rows", 'Write `("open.busy",)`.'
+                )
+            changes = {t: (t, where(c, "drops")) for t in drops}
+            for n, f in _patches(c).items():
+                file = SourceFile.of(f)
+                node = file.functions.get(f.__code__.co_firstlineno)
+                changes[n] = f.__dict__["patch"][1], (file.name, node.lineno if node else f.__code__.co_firstlineno)
+            for key, (target, at) in changes.items():
+                name, _, row = target.partition(".")
+                if row and (c, key) not in self.used and not self._overridden(name, c):
                     raise SpecError(
-                        SourceFile.of(fn).name,
-                        fn.__code__.co_firstlineno,
-                        f"{c.__name__} changes row {target!r}, which does not exist",
-                        f"There is: {have}.",
+                        *at, f"{c.__name__} changes row {target!r}, which does not exist", self._known(name, key, c)
                     )
+                if not row and (key != target or name not in self._operations()):
+                    raise SpecError(
+                        *at,
+                        f"{c.__name__} changes {target!r}, which is no row and no operation",
+                        f"Rows are named METHOD.ROW; operations are {', '.join(self._operations())}.",
+                    )
+
+    def _known(self, name: str, by: str, c: type) -> str:
+        """What a change could have meant."""
+        for other, f in _patches(c).items():
+            if other != by and f.__dict__["patch"][1] == (
+                _patches(c)[by].__dict__["patch"][1] if by in _patches(c) else by
+            ):
+                return f"{other} changes it already: one method can give several answers."
+        if (m := self.method(name)) is None:
+            return f"There is no method {name!r}."
+        return f"There is: {', '.join(f'{name}.{p.name}' for p in rows(m, m.body)) or 'no row in it'}."
+
+    def _operations(self) -> list[str]:
+        """The operations and events of the revision and its bases, dropped ones too."""
+        found = {
+            n: f for c in reversed(self.machine.__mro__) for n, f in vars(c).items() if isinstance(f, FunctionType)
+        }
+        return [n for n in found if isinstance(self.marks(n).get("role"), str)]
+
+
+def _patches(c: type) -> dict[str, FunctionType]:
+    """The methods of a class that stand in the place of rows."""
+    return {n: f for n, f in vars(c).items() if isinstance(f, FunctionType) and "patch" in f.__dict__}
 
 
 @dataclass
@@ -269,6 +339,9 @@ def rows(m: Method, block: list[ast.stmt]) -> Iterator[Place]:
             yield from rows(m, s.body)
             begin = i + 1
         elif isinstance(s, Patch):
+            inner = list(rows(s.method, s.method.body))
+            if len(inner) == 1:
+                yield Place(inner[0].name, block, i, i + 1)
             begin = i + 1
         elif (name := m.answer_row(s)) is not None:
             while begin < i and _only_names(m, block[begin]):

@@ -35,7 +35,7 @@ class Machine:
     not_applicable: ClassVar[dict[str, str]] = {}  # property id -> why it says nothing here
     unchanged: ClassVar[Source | None] = None  # on what ground the rows of the bases are taken over
     drops: ClassVar[
-        tuple[str, ...]
+        Sequence[str]
     ] = ()  # rows ("METHOD.ROW") and operations of the bases that this revision does not have
 
 

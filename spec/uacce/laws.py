@@ -27,25 +27,19 @@ from accelspec.spec.language import (
 )
 
 from .objects import (
-    ABSENT,
     ALLOCATED,
-    DUS,
     EMPTY,
     FREED,
     INIT,
-    MMIO,
     REGISTERED,
     REMOVED,
     SET,
     STARTED,
     ZOMBIE,
-    Cdev,
     Device,
     HwQueue,
     Qm,
     Queue,
-    Region,
-    Slot,
 )
 
 SHEET = stated("section 6", document="docs/facts/uacce.md")
@@ -167,7 +161,7 @@ class Laws(Machine):
     @always("uacce.L08", STATE, SHEET)
     def queue_dies_with_its_description(self) -> bool:
         """A queue without a description is one that an open is just making."""
-        return all(q.file is not None or q.device.mutex for q in Queue)
+        return all(q.file is not None or any(p.busy for p in Process) for q in Queue)
 
     @always("uacce.L04", STATE, SHEET)
     def bond_dies_with_its_users(self) -> bool:

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-
-from accelspec.spec.kernel import Fd, Process, Vma
+from accelspec.spec.kernel import Vma
 from accelspec.spec.language import (
     CALLBACK,
     DONE,
@@ -24,11 +23,10 @@ from accelspec.spec.language import (
     require,
     stated,
     violates,
-    when,
 )
 
 from .laws import Laws
-from .objects import ALLOCATED, EMPTY, REGISTERED, REMOVED, SET, STALE, ZOMBIE, Cdev, Device, Queue, Region
+from .objects import ALLOCATED, REGISTERED, REMOVED, SET, STALE, ZOMBIE, Cdev, Device, Queue
 from .queue import Queues
 
 NO_SHARED_REGIONS = (
@@ -43,7 +41,7 @@ class Uacce(Queues, Laws):
     revision = "6.12.117"
     document = "linux 6.12.117 drivers/misc/uacce/uacce.c"
     scopes = {
-        "one of each": {"Qm": 0},
+        "one of each": {"Mm": 2, "Qm": 0, "munmap_tail()": 0},
         "pieces": {"Qm": 0, "Vma": 2, "Waiter": 0, "Message": 0},
         "two queues": {
             "Fd": 2,
@@ -60,11 +58,13 @@ class Uacce(Queues, Laws):
         },
         "two processes": {"Process": 2, "Mm": 2, "Qm": 0, "Vma": 0, "mmap()": 0},
         "two address spaces": {
+            "Process": 2,
             "Mm": 2,
             "Vma": 2,
             "Qm": 0,
             "Waiter": 0,
             "Message": 0,
+            "exec()": 0,
             "exit()": 0,
             "remove()": 0,
             "munmap()": 0,
@@ -192,7 +192,7 @@ class Legacy(Uacce):
         ),
         violates("uacce.L06", "touch.ok", "as I21 (U03)", deduced("the entries survive remove")),
     ]
-    drops = ("put_q.idle",)
+    drops = ["put_q.idle"]
 
     @replaces("put_q.ok")
     def put_q_ok(self, q: Queue) -> Answer:
@@ -214,10 +214,13 @@ class Legacy(Uacce):
                 "device_add_fails", read("uacce_register", "cdev_device_add dropped it, the pointer dangles")
             )
 
+    def stale(self, d: Device) -> bool:
+        return d.cdev is Cdev.STALE
+
     @inserts(before="remove.ok")
     def remove_stale_cdev(self, d: Device) -> None:
-        if d.cdev is Cdev.STALE:
-            assert d.cdev is not Cdev.STALE, "uacce.L05"
+        if self.stale(d):
+            assert not self.stale(d), "uacce.L05"
             raise HANG("stale_cdev", stated("CVE-2026-23096", "cdev_device_del of a device that was never added"))
 
     @replaces("read_threshold.no_callback")
@@ -242,14 +245,30 @@ class Legacy(Uacce):
             return OK("ok", read("move_vma", "no mremap operation refuses", document="linux mm/mremap.c"))
 
 
-class Linux6_1(Uacce):
+class DanglingSlots(Queues):
+    """5.7 to 6.1.192: the close of a mapping frees what the slot points to, and leaves the pointer."""
+
+    document = "linux 6.1.192 drivers/misc/uacce/uacce.c"
+
+    def close_slot(self, v: Vma, loaded: bool) -> None:
+        """uacce_vma_close, under no lock."""
+        for q in Queue:
+            if q.file is v.file:
+                assert self.slot_at(q, v) is not STALE, "uacce.I15"
+                if v.pgoff == 0 and q.mmio is SET:
+                    q.mmio = STALE
+                if v.pgoff == 1 and q.dus is SET:
+                    q.dus = STALE
+
+
+class Linux6_1(DanglingSlots, Uacce):
     """6.1.192: with the fixes of February 2026, but a close leaves the slot dangling, and remove unmaps first."""
 
     revision = "6.1.192"
     unchanged = read("uacce.c of 6.1.192", "compared with 6.12.117 function by function")
     document = "linux 6.1.192 drivers/misc/uacce/uacce.c"
     not_applicable = {"uacce.I30": "isolation came with 6.3"}
-    drops = ("hw_error", "forget_errors", "read_isolate", "read_threshold", "write_threshold")
+    drops = ["hw_error", "forget_errors", "read_isolate", "read_threshold", "write_threshold"]
     known = [
         violates(
             "uacce.I07",
@@ -284,16 +303,6 @@ class Linux6_1(Uacce):
         violates("uacce.L03", "remove.ok", "only a completion wakes", read("uacce_fops_poll")),
         violates("uacce.L06", "touch.ok", "as I21", read("uacce_remove")),
     ]
-
-    def close_slot(self, v: Vma, loaded: bool) -> None:
-        """uacce_vma_close: what the slot points to is freed, the slot keeps the pointer; no lock."""
-        for q in Queue:
-            if q.file is v.file:
-                assert self.slot_at(q, v) is not STALE, "uacce.I15"
-                if v.pgoff == 0 and q.mmio is SET:
-                    q.mmio = STALE
-                if v.pgoff == 1 and q.dus is SET:
-                    q.dus = STALE
 
     @event
     def remove(self, d: Device) -> Result:

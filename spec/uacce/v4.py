@@ -57,6 +57,9 @@ from .v4_objects import CdevRef
 from .v4_regions import V4 as DOCUMENT
 from .v4_regions import Regions
 
+SMALL = {"Qm": 0, "SharedRegion": 0, "Waiter": 0, "Message": 0, "exec()": 0, "exit()": 0}
+TWO = {"Device": 2, "Fd": 2, "File": 2, "CdevRef": 2, "Queue": 2, "HwQueue": 2}
+
 
 class V4(Regions, V4Laws, Uacce, SharedRegionLaws):
     """The life of a hardware queue in the posted patch of October 2019, that was never merged."""
@@ -79,63 +82,17 @@ class V4(Regions, V4Laws, Uacce, SharedRegionLaws):
         "uacce.I30": "there is no isolation",
     }
     scopes = {
-        "one of each": {"Qm": 0, "SharedRegion": 0},
-        "address spaces": {"Qm": 0, "SharedRegion": 0, "Process": 2, "Mm": 2, "Waiter": 0, "Message": 0},
-        "two queues": {
-            "Qm": 0,
-            "SharedRegion": 0,
-            "Fd": 2,
-            "File": 2,
-            "CdevRef": 2,
-            "Queue": 2,
-            "HwQueue": 2,
-            "Waiter": 0,
-            "Message": 0,
-            "exec()": 0,
-            "exit()": 0,
-        },
-        "two openers": {
-            "Qm": 0,
-            "SharedRegion": 0,
-            "Process": 2,
-            "CdevRef": 2,
-            "open()": 2,
-            "Vma": 0,
-            "Waiter": 0,
-            "Message": 0,
-            "mmap()": 0,
-            "exec()": 0,
-            "exit()": 0,
-        },
-        "two devices": {
-            "Qm": 0,
-            "SharedRegion": 0,
-            "Device": 2,
-            "Fd": 2,
-            "File": 2,
-            "CdevRef": 2,
-            "Queue": 2,
-            "HwQueue": 2,
-            "Vma": 0,
-            "Waiter": 0,
-            "Message": 0,
-            "mmap()": 0,
-            "exec()": 0,
-            "exit()": 0,
-        },
+        "one of each": {"Qm": 0, "SharedRegion": 0, "Waiter": 0, "Message": 0},
+        "sleepers": {"Qm": 0, "SharedRegion": 0, "Vma": 0, "mmap()": 0, "Fd": 2},
+        "address spaces": {**SMALL, "Process": 2, "Mm": 2, "exec()": 1, "exit()": 1},
+        "two queues": {**SMALL, "Fd": 2, "File": 2, "CdevRef": 2, "Queue": 2, "HwQueue": 2},
+        "two openers": {**SMALL, "Vma": 0, "mmap()": 0, "Process": 2, "CdevRef": 2, "open()": 2},
+        "two devices": {**SMALL, **TWO, "Vma": 0, "mmap()": 0},
         "sharing": {
-            "Qm": 0,
-            "Device": 2,
+            **SMALL,
+            **TWO,
             "Minor": 2,
-            "Fd": 2,
-            "File": 2,
-            "CdevRef": 2,
-            "Queue": 2,
-            "HwQueue": 2,
-            "Waiter": 0,
-            "Message": 0,
-            "exec()": 0,
-            "exit()": 0,
+            "SharedRegion": 1,
         },
     }
     known = KNOWN

@@ -162,6 +162,10 @@ class Regions(Queues):
     def vma_close(self, v: Vma) -> None:
         """There are no vm_operations: the driver does not learn of it."""
 
+    def next_page(self, v: Vma) -> int:
+        """Nobody looks at the offset of a piece."""
+        return v.pgoff
+
     @operation
     def munmap(self, v: Vma) -> Result:
         require(self.alive(v.mm))

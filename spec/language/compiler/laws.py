@@ -28,6 +28,7 @@ class Compiler(Operations):
                 self.law(n, marks)
         self.implied()
         self.check_ids()
+        self.check_scopes()
         return self.spec
 
     def check_head(self) -> None:
@@ -137,6 +138,16 @@ class Compiler(Operations):
     def blank(self, f: Field) -> Term:
         xs = tuple(self.bound("x", k) for k in f.domain)
         return forall(xs, Or(self.live(xs[0]), Eq(Read(f, xs), blank(f))))
+
+    def check_scopes(self) -> None:
+        """A scope names kinds; calls in flight that this revision does not have are left out of it."""
+        kinds = [k.name for k in self.spec.kinds]
+        for name, sizes in self.spec.scopes.items():
+            for k in [k for k in sizes if k not in kinds]:
+                if not k.endswith("()"):
+                    what = f"scope {name!r} of {self.machine.__name__} names {k!r}, which is no kind"
+                    raise SpecError(self.spec.file, 0, what, f"There is: {', '.join(kinds)}.")
+                del sizes[k]
 
     # ------------------------------------------------------------------ ids
 

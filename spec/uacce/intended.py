@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""uacce as we would have it: 6.12.117, corrected so that every safety law holds, and no less useful.
+
+Each deviation is argued in docs/machines/uacce-expectations.md under the T-number given here.  Unchanged on purpose: PUT_Q only stops,
+START works again after it, dead queues answer ENXIO, opens are not limited, isolation is advisory, mremap is refused.
+"""
+
+from __future__ import annotations
+
+from accelspec.spec.kernel import Fd, File, Process, Vma
+from accelspec.spec.language import (
+    CALLBACK,
+    DONE,
+    EBUSY,
+    EEXIST,
+    EINVAL,
+    ENODEV,
+    ENOMEM,
+    ENXIO,
+    EPERM,
+    HANGUP,
+    OK,
+    SIGBUS,
+    Answer,
+    Result,
+    any_of,
+    choose,
+    deduced,
+    event,
+    fails,
+    kernel,
+    operation,
+    replaces,
+    require,
+)
+
+from .objects import (
+    ABSENT,
+    ALLOCATED,
+    DUS,
+    EMPTY,
+    INIT,
+    MMIO,
+    REGISTERED,
+    REMOVED,
+    SET,
+    ZOMBIE,
+    Device,
+    HwQueue,
+    Queue,
+    Region,
+)
+from .revisions import Uacce
+
+
+class Intended(Uacce):
+    """6.12.117 corrected: every safety law holds, for any number of processes, files and devices."""
+
+    revision = "intended"
+    document = "our own design: docs/machines/uacce-expectations.md"
+    unchanged = deduced("6.12.117, kept on purpose")
+    known = []
+    not_applicable = {
+        "uacce.I08": "a policy: the option `intended-strict` has it",
+        "uacce.I20": "a policy: the option `intended-strict` has it",
+    }
+
+    # ------------------------------------------------------------------ T7: a failed register leaves nothing
+
+    @replaces("register.cdev_add_fails")
+    def register_cdev_add_fails(self, d: Device) -> None:
+        if fails("cdev_add"):
+            raise CALLBACK(
+                "cdev_add_fails", deduced("T7: the character device is dropped, register may be tried again")
+            )
+
+    # ------------------------------------------------------------------ T5, T6: the inode's own device, a whole queue before get_queue
+
+    @operation
+    def open(self, p: Process, n: Fd, d: Device, kept: bool) -> Result:
+        require(self.unused(p, n) and d.life is not ABSENT)
+        if d.life is not REGISTERED and not (kept and any(q.pins is d for q in Queue)):
+            return ENXIO("no_node", kernel("chrdev_open"))
+        with p.busy:
+            yield "looked_up"
+            if fails("allocation"):
+                return ENOMEM("no_memory", deduced("as 6.12.117"))
+            with d.mutex:
+                if d.life is not REGISTERED:
+                    return ENODEV(
+                        "no_id",
+                        deduced("T5: the inode leads to its own device; after remove it is gone, always ENODEV"),
+                    )
+                if d.sva and fails("iommu_sva_bind_device"):
+                    return CALLBACK("bind_fails", deduced("as 6.12.117"))
+                if d.sva and fails("iommu_sva_get_pasid"):
+                    return ENODEV("no_pasid", deduced("as 6.12.117"))
+                if self.unit_stopped(d):
+                    return EPERM("unit_stopped", deduced("as 6.12.117"))
+                h = choose(h for h in HwQueue if h.device is d and not any(q.hw is h for q in Queue))
+                if h is None:
+                    assert any(q.device is d for q in Queue) or not any(x.device is d for x in HwQueue), "uacce.L02"
+                    return EBUSY("all_in_use", deduced("as 6.12.117"))
+                if fails("get_queue"):
+                    return CALLBACK("get_queue_fails", deduced("as 6.12.117"))
+                q = Queue(device=d, pins=d, mm=p.mm, hw=h, had=h, gets=1, bonded=d.sva, built=True)
+                yield "got_queue"
+                q.state = INIT
+                q.listed = True
+                f = File()
+                q.file = f
+                require(p.fd[n] is None)
+                p.fd[n] = f
+                return OK("ok", deduced("T6: the provider may complete at once, the queue is whole"))
+
+    # ------------------------------------------------------------------ T3, T4: remove in one section per queue; stop and removal wake
+
+    @event
+    def remove(self, d: Device) -> Result:
+        require(d.life in (ALLOCATED, REGISTERED))
+        with d.mutex:
+            while any(q.device is d and q.listed and q.state is not ZOMBIE for q in Queue):
+                q = any_of(q for q in Queue if q.device is d and q.listed and q.state is not ZOMBIE)
+                with q.mutex:
+                    self.unmap_all(q)
+                    self.give_up(q)
+                    self.wake(q)
+                self.unbind(q)
+                yield "put"
+            d.life = REMOVED
+        self.put_device(d)
+        return DONE("ok", deduced("T3: unmapped before the hardware goes, all under the queue's mutex"))
+
+    @replaces("put_q.ok")
+    def put_q_ok(self, q: Queue) -> Answer:
+        self.stop_queue(q)
+        q.state = INIT
+        self.wake(q)
+        return OK("ok", deduced("T4: a blocked caller learns that nothing will come"))
+
+    @replaces("poll.dead_deaf")
+    def poll_dead_deaf(self, q: Queue) -> None:
+        if self.dead(q):
+            raise HANGUP("dead_queue", deduced("T4: ERR and HUP"))
+
+    drops = ["poll.dead_queue"]
+
+    # ------------------------------------------------------------------ T1, T2: a region belongs to its pieces; entries come with the first touch
+
+    @operation
+    def mmap(self, p: Process, n: Fd, r: Region, private: bool) -> Result:
+        require(p.running)
+        f = self.file_of(p, n)
+        q = self.behind(f)
+        if r not in (MMIO, DUS):
+            return EINVAL("bad_region", deduced("as 6.12.117"))
+        if fails("allocation"):
+            return ENOMEM("no_memory", deduced("as 6.12.117"))
+        with p.mm.mmap_lock, q.mutex:
+            if self.dead(q):
+                return ENXIO("dead_queue", deduced("as 6.12.117"))
+            if self.slot(q, r) is not EMPTY:
+                return EEXIST("occupied", deduced("as 6.12.117"))
+            if fails("mmap is absent"):
+                return EINVAL("no_callback", deduced("as 6.12.117"))
+            if fails("mmap"):
+                return CALLBACK("driver_refuses", deduced("as 6.12.117"))
+            self.callback(q)
+            self.set_slot(q, r, SET)
+            base = 0 if r is MMIO else 1
+            Vma(file=f, mm=p.mm, base=base, pgoff=2 if private else base, ptes=False)
+            return OK("ok", deduced("T2: the mapping is reserved; entries come with the first touch"))
+
+    @operation
+    def touch(self, v: Vma) -> Result:
+        require(self.alive(v.mm))
+        if v.ptes:
+            return OK("ok", kernel("the page table entries lead to the device"))
+        q = self.behind(v.file)
+        with q.mutex:
+            if self.dead(q):
+                return SIGBUS("no_entries", deduced("T2: the fault operation looks at the queue"))
+            self.callback(q)
+            v.ptes = True
+            return OK("faulted_in", deduced("T2: under the mutex that remove holds"))
+
+    def last_piece(self, v: Vma) -> bool:
+        """Is no other piece of the same mapping left?"""
+        return all(w is v for w in Vma if w.file is v.file and w.base == v.base)
+
+    def vma_close(self, v: Vma) -> None:
+        """T1: the last piece of a mapping clears the slot and frees the region."""
+        for q in Queue:
+            if q.file is v.file and self.last_piece(v):
+                if v.base == 0:
+                    q.mmio = EMPTY
+                if v.base == 1:
+                    q.dus = EMPTY
+
+    @operation
+    def munmap(self, v: Vma) -> Result:
+        require(self.alive(v.mm))
+        with v.mm.mmap_lock:
+            self.unmap(v)
+            return OK("ok", deduced("T1: pieces are counted under the queue's mutex, nothing is loaded outside it"))
+
+    @operation
+    def munmap_head(self, v: Vma) -> Result:
+        require(v.whole and self.alive(v.mm))
+        with v.mm.mmap_lock:
+            v.pgoff = self.next_page(v)
+            v.whole = False
+            return OK("ok", deduced("T1: the other piece is still there"))
+
+    @operation
+    def munmap_tail(self, v: Vma) -> Result:
+        require(v.whole and self.alive(v.mm))
+        with v.mm.mmap_lock:
+            v.whole = False
+            return OK("ok", deduced("T1: the other piece is still there"))
+
+    @operation
+    def mremap_move(self, v: Vma) -> Result:
+        require(self.alive(v.mm))
+        return EPERM("refused", deduced("T1: the copy is opened and closed, which changes nothing"))
+
+
+class IntendedStrict(Intended):
+    """The two policies that no merged revision promises, as an option: exclusive without SVA, and only the opener acts."""
+
+    revision = "intended-strict"
+    unchanged = deduced("intended, kept")
+    known = []
+
+    @inserts(before="open.bind_fails")
+    def open_exclusive(self, d: Device) -> None:
+        if not d.sva and any(q.device is d and q.listed for q in Queue):
+            raise EBUSY("exclusive", deduced("T9: queues are counted under the device's mutex, not references"))
+
+    @inserts(before="start.dead_queue")
+    def start_by_opener(self, p: Process, q: Queue) -> None:
+        if p.mm is not q.mm:
+            raise EPERM("not_the_opener", deduced("T10: by address space, as requests run there"))
+
+    @inserts(before="put_q.dead_queue")
+    def put_q_by_opener(self, p: Process, q: Queue) -> None:
+        if p.mm is not q.mm:
+            raise EPERM("not_the_opener", deduced("T10"))
+
+    @inserts(before="driver_ioctl.dead_queue")
+    def driver_ioctl_by_opener(self, p: Process, q: Queue) -> None:
+        if p.mm is not q.mm:
+            raise EPERM("not_the_opener", deduced("T10"))
+
+    @inserts(before="mmap.dead_queue")
+    def mmap_by_opener(self, p: Process, q: Queue) -> None:
+        if p.mm is not q.mm:
+            raise EPERM("not_the_opener", deduced("T10"))
