@@ -3,8 +3,9 @@
 
 Both readings of a machine, the compiled one and the native run, start from what is assembled here.
 
-A row is the `if` around its answer; for the answer that ends a block, the statements since the last row of that block, without the
-leading ones that only give names.  A patch (`@replaces`, `@inserts`) stands in the assembled body as a `Patch` statement.
+A row is the `if` around its answer; for the answer that ends a block, the statements since the last row of that block,
+without the leading ones that only give names.  A patch (`@replaces`, `@inserts`) stands in the assembled body as a
+`Patch` statement; a patch with one row is that row, for revisions of the revision.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ class Method:
 
     @property
     def globals(self) -> dict[str, Any]:
+        """The names of the module that it is written in."""
         return self.fn.__globals__
 
     def parameters(self) -> dict[str, Any]:
@@ -150,6 +152,7 @@ class Method:
             ) from e
 
     def error(self, at: ast.AST, what: str, remedy: str = "") -> SpecError:
+        """What is wrong with a statement or expression of the method, ready to be raised."""
         line = getattr(at, "lineno", self.node.lineno)
         text = self.file.lines[line - 1].strip() if 0 < line <= len(self.file.lines) else ""
         where = f"{self.owner.__name__}.{self.name}"
@@ -263,7 +266,7 @@ class Assembly:
         m.body = _swap(m.body, block, changed)
 
     def check_patches(self) -> None:
-        """Every changed row, and every dropped operation, must have been found.  Raises SpecError for one that was not."""
+        """Every changed row, and every dropped operation, must have been found; else SpecError."""
         for c in self.machine.__mro__:
             drops = vars(c).get("drops", ())
             if not isinstance(drops, (tuple, list)) or not all(isinstance(t, str) for t in drops):
@@ -277,7 +280,7 @@ class Assembly:
                 changes[n] = f.__dict__["patch"][1], (file.name, node.lineno if node else f.__code__.co_firstlineno)
             for key, (target, at) in changes.items():
                 name, _, row = target.partition(".")
-                if row and (c, key) not in self.used and not self._overridden(name, c):
+                if row and (c, key) not in self.used and not self._overridden(name, c) and not self.dropped(name):
                     raise SpecError(
                         *at, f"{c.__name__} changes row {target!r}, which does not exist", self._known(name, key, c)
                     )

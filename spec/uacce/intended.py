@@ -28,6 +28,7 @@ from accelspec.spec.language import (
     deduced,
     event,
     fails,
+    inserts,
     kernel,
     operation,
     replaces,
