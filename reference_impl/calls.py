@@ -60,6 +60,7 @@ class Calls:
             self.kernel.mm_exit = exit_puts_queues(self.framework)
         self.providers: dict[int, Provider] = {}  # by device number, the last one of that number
         self.mappings: dict[int, Mapping] = {}
+        self.mapping_of_call: dict[int, int] = {}  # by the number that the pieces of a map carry
         self._make_provider = provider
         self._hardware = dict(hardware or {})
         self._inodes: dict[int, Inode] = {}

@@ -101,9 +101,7 @@ def _queue(system: "Calls", q: UacceQueue) -> dict[str, Any]:
 
 def _map(system: "Calls", vma: Vma) -> dict[str, Any]:
     mapped = vma.private_data
-    number = next(
-        (m for m, x in system.mappings.items() if x.mm is vma.mm and x.start <= vma.start < x.start + x.pages), None
-    )
+    number = system.mapping_of_call.get(vma.call)
     return {
         "mapping": number,
         "mm": vma.mm.serial,

@@ -156,6 +156,9 @@ class UserCalls(Calls):
             return start
         number = next(self._mapping_numbers)
         self.mappings[number] = Mapping(p, mm, start, pages)
+        vma = mm.at(start)
+        if vma is not None:
+            self.mapping_of_call[vma.call] = number
         return number
 
     def munmap(self, m: int, first: int = 0, pages: int | None = None) -> int:

@@ -76,9 +76,9 @@ class ComputeQueue(HardwareQueue):
         super().start()
 
     def ring(self, tail: int) -> None:
-        """Take note of submitted requests. A stopped queue hears nothing; a tail beyond the ring is ignored."""
+        """Take note of submitted requests; a tail beyond the ring is ignored, and a start forgets it."""
         waiting = (tail - self.head) % (1 << 32)
-        if self.running and waiting <= self.layout.depth:
+        if waiting <= self.layout.depth:
             self.tail = self.head + waiting
 
     def finish(self, jobs: int) -> int:
@@ -103,17 +103,12 @@ class ComputeQueue(HardwareQueue):
             self.provider.interrupt(self)
         super().stop()
 
-    def lose(self) -> None:
-        """Forget what was submitted."""
-        self.head = self.tail
-        super().lose()
-
     def _memory(self) -> Memory:
         owner: UacceQueue | None = self.owner
         if owner is None or not owner.device.sva:
             return _Buffer(self)
         iommu = self.provider.kernel.iommu
-        if owner.bond is None or (owner.bond.device, owner.bond.mm) not in iommu.bonds or not owner.bond.mm.alive:
+        if owner.bond is None or (owner.bond.device, owner.bond.mm) not in iommu.bonds:
             return _Nothing()
         return owner.bond.mm
 

@@ -182,6 +182,19 @@ def test_removal_that_waits_for_users(behaviour: str) -> None:
 
 
 @BOTH
+def test_removal_that_begins_gives_no_more_queues(behaviour: str) -> None:
+    system = System(behaviour)
+    system.alloc(0)
+    system.register(0)
+    removal = system.call("remove", 0, True)
+    removal.step()
+    assert removal.at is not None
+    assert removal.at.label == "before uacce->mutex"
+    assert system.read_sysfs(0, "available_instances") == "0\n"
+    assert system.open(0, 0, 3) == -16
+
+
+@BOTH
 def test_end_of_everything(behaviour: str) -> None:
     system = opened(behaviour, capacity=4)
     system.fork(0, 1)

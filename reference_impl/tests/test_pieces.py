@@ -54,6 +54,8 @@ def test_unmapping_the_middle_leaves_two_pieces(behaviour: str) -> None:
 @BOTH
 def test_protecting_a_part_splits_and_forbids_writing(behaviour: str) -> None:
     system, m, d = mapped(behaviour)
+    assert system.mprotect(d, 1, 1, writable=True) == 0
+    assert pieces(system) == [("MMIO", 0, 2, 0), ("DUS", 0, 2, 1)]
     assert system.mprotect(d, 1, 1, writable=False) == 0
     assert pieces(system) == [("MMIO", 0, 2, 0), ("DUS", 0, 1, 1), ("DUS", 1, 1, 2)]
     assert system.touch(d, 1) == 0

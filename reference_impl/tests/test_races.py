@@ -155,6 +155,16 @@ def test_schedules_are_distinct_and_complete() -> None:
     assert by_name == {("remove(0)", "start@0")}
 
 
+def test_preemptions_bound_the_orders() -> None:
+    def start() -> list[Call]:
+        system = prepared("intended")
+        return [system.call("start", 0, 3), system.call("dup", 0, 3, 4)]
+
+    few, some, many = (len(list(schedules(start, preemptions))) for preemptions in range(3))
+    assert few == 2
+    assert few < some < many
+
+
 @BOTH
 @pytest.mark.race
 def test_real_threads(behaviour: str) -> None:

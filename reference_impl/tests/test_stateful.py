@@ -38,6 +38,10 @@ class Driver(RuleBasedStateMachine):
         type(self).steps += 1
         type(self).succeeded += result >= 0
 
+    def revive(self, p: int) -> None:
+        if not self.system.alive(p):
+            self.system.spawn(p)
+
     def state(self, d: int) -> str:
         provider = self.system.providers.get(d)
         return "ABSENT" if provider is None or provider.device is None else provider.device.state.name
@@ -62,23 +66,23 @@ class Driver(RuleBasedStateMachine):
 
     @rule(p=PROCESS, d=DEVICE, n=FD, cloexec=st.booleans())
     def open(self, p: int, d: int, n: int, cloexec: bool) -> None:
-        self.system.alive(p) or self.system.spawn(p)
+        self.revive(p)
         if n not in self.fds(p):
             self.note(self.system.open(p, d, n, cloexec=cloexec))
 
     @rule(p=PROCESS, n=FD, what=st.sampled_from(["start", "put_q", "driver_ioctl", "poll", "close", "complete"]))
     def simple(self, p: int, n: int, what: str) -> None:
-        self.system.alive(p) or self.system.spawn(p)
+        self.revive(p)
         self.note(getattr(self.system, what)(p, n))
 
     @rule(p=PROCESS, n=FD)
     def sleep(self, p: int, n: int) -> None:
-        self.system.alive(p) or self.system.spawn(p)
+        self.revive(p)
         self.system.poll(p, n, block=True)
 
     @rule(p=PROCESS, n=FD, region=st.integers(0, 2), pages=st.integers(1, 2), private=st.booleans())
     def mmap(self, p: int, n: int, region: int, pages: int, private: bool) -> None:
-        self.system.alive(p) or self.system.spawn(p)
+        self.revive(p)
         self.note(self.system.mmap(p, n, region, pages, private=private))
 
     @precondition(lambda self: self.system.mappings)
@@ -98,7 +102,7 @@ class Driver(RuleBasedStateMachine):
 
     @rule(p=PROCESS, c=PROCESS)
     def fork(self, p: int, c: int) -> None:
-        self.system.alive(p) or self.system.spawn(p)
+        self.revive(p)
         if c in self.system.kernel.processes and not self.system.alive(c):
             self.note(self.system.fork(p, c))
 

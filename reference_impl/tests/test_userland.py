@@ -184,6 +184,40 @@ def test_calls_of_an_earlier_driver() -> None:
         wd.flush(q)
 
 
+def test_rings_wrap() -> None:
+    system, wd, q = started(depth=2)
+    for tag in range(7):
+        assert wd.recv(q, []) == 0
+        wd.send(q, NOP)
+        assert wd.recv(q, []) == 0
+        system.complete(0, q.fd)
+        responses: list[Response] = []
+        assert wd.recv(q, responses) == 1
+        assert responses[0].tag == tag
+
+
+def test_restart_begins_with_empty_rings() -> None:
+    system, wd, q = started()
+    wd.send(q, NOP)
+    system.put_q(0, q.fd)
+    system.store(q.mmio, 0, b"\x02\0\0\0")
+    assert any(system.load(q.dus, 0, q.layout.data))
+    system.start(0, q.fd)
+    assert not any(system.load(q.dus, 0, q.layout.data))
+    assert system.complete(0, q.fd, 9) == 0
+    system.store(q.mmio, 0, b"\x01\0\0\0")
+    assert system.complete(0, q.fd, 9) == 1
+
+
+def test_doorbell_beyond_the_ring_is_ignored() -> None:
+    system, _, q = started(depth=2)
+    for tail in (3, 1 << 31):
+        system.store(q.mmio, 0, tail.to_bytes(4, "little"))
+        assert system.complete(0, q.fd, 9) == 0
+    system.store(q.mmio, 4, b"\x01\0\0\0")
+    assert system.complete(0, q.fd, 9) == 0
+
+
 @EACH
 @given(st.lists(st.sampled_from(["send", "recv", "complete", "complete 2", "reset"]), max_size=60))
 def test_each_request_comes_back_once_in_order_or_is_lost(revision: Revision, operations: list[str]) -> None:
@@ -194,7 +228,7 @@ def test_each_request_comes_back_once_in_order_or_is_lost(revision: Revision, op
         if operation == "send":
             accepted += wd.send(q, NOP) == 0
         elif operation == "recv":
-            wd.recv(q, responses)
+            assert wd.recv(q, responses) != Errno.EIO
         elif operation == "reset":
             system.reset(0)
         else:
