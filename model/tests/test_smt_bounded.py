@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from accelspec.model.evaluate import Interpreter
+from accelspec.model.smt.bounded import Bounded, Irreproducible, prove_bounded
+from accelspec.model.smt.k_induction import k_inductive
+from accelspec.model.tests import machines
+from accelspec.model.tests.leases import Forgetful, Hasty, Leases
+from accelspec.model.tests.plain_search import violated
+from accelspec.model.verdict import Budget, Status
+from accelspec.spec.language import compile_machine
+from accelspec.spec.language.answers import Errno
+from accelspec.spec.language.specification import Form, Specification
+from accelspec.spec.language.terms import FALSE, TRUE, Any_, Assign, Field, Not, Read, Var, forall
+
+DEPTH = 6
+CASES: list[tuple[Specification, Mapping[str, int]]] = [
+    (compile_machine(Leases), {"Client": 2, "Engine": 2, "Lease": 2}),
+    (compile_machine(Leases), {"Client": 2, "Engine": 1, "Lease": 1}),
+    (compile_machine(Hasty), {"Client": 1, "Engine": 2, "Lease": 2}),
+    (compile_machine(Forgetful), {"Client": 2, "Engine": 2, "Lease": 2}),
+    (machines.devices(), {"Device": 2}),
+    (machines.devices(2), {"Device": 1}),
+    (machines.files(), {"Process": 2, "Fd": 1, "File": 2, "Buffer": 1}),
+    (machines.files(leak=True), {"Fd": 2, "File": 1, "Buffer": 2}),
+    (machines.locks(), {"Lock": 2, "work()": 2}),
+]
+
+
+@pytest.mark.parametrize(("spec", "scope"), CASES, ids=lambda x: getattr(x, "name", str(x)))
+def test_the_same_violations_as_the_plain_search_and_as_short(spec: Specification, scope: Mapping[str, int]) -> None:
+    expected = {id: n for id, n in violated(spec, scope).items() if n <= DEPTH}
+    asked = {p.id for p in spec.properties if p.form is not Form.EVENTUALLY}
+    found = {v.property: v for v in prove_bounded(spec, scope, DEPTH)}
+    decided = {id: len(v.trace) for id, v in found.items() if v.trace is not None}
+    assert decided == {id: n for id, n in expected.items() if id in asked}
+    reached = {p.id for p in spec.properties if p.form is Form.SOMETIMES}
+    for id, v in found.items():
+        if id in decided:
+            assert v.status is (Status.PROVED if id in reached else Status.VIOLATED)
+        else:
+            assert v.status is (Status.UNKNOWN if id in reached else Status.HOLDS_TO)
+            assert id in reached or v.depth == DEPTH
+
+
+def test_traces_are_runs_of_the_interpreter() -> None:
+    spec = compile_machine(Hasty)
+    (found,) = [v for v in prove_bounded(spec, depth=4) if v.status is Status.VIOLATED]
+    assert found.property == "leases.I03"
+    assert found.trace is not None
+    assert [s.row for s in found.trace.steps()] == ["acquire.ok", "unplug.ok", "start.ok"]
+    assert Interpreter(spec, found.scope).replays(found.trace)
+
+
+def test_an_invariant_that_the_initial_states_break() -> None:
+    spec = machines.devices()
+    d = Var("d", machines.DEVICE)
+    fast = machines.law("devices.I99", Form.ALWAYS, forall([d], Not(Read(machines.FAST, (d,)))))
+    (found,) = prove_bounded(spec, depth=0, properties=[fast])
+    assert found.status is Status.VIOLATED
+    assert found.trace is not None
+    assert len(found.trace) == 0
+
+
+def test_a_run_that_the_interpreter_does_not_have_is_an_error() -> None:
+    spec = compile_machine(Hasty)
+    engine = Bounded(spec, None, spec.properties)
+    wrong = [replace(c, guard=FALSE) if c.id == "start.ok" else c for c in spec.cases]
+    engine.interpreter = Interpreter(replace(spec, cases=wrong), engine.scope)
+    with pytest.raises(Irreproducible, match=r"only the solver takes start.ok|none of the interpreter's"):
+        list(engine.run(4))
+
+
+def test_a_violation_that_the_interpreter_does_not_see_is_an_error() -> None:
+    spec = compile_machine(Leases)
+    d = Var("e", spec.kind("Engine"))
+    gone = machines.law("leases.I99", Form.ALWAYS, Not(Any_(d, Read(spec.field("Engine.present"), (d,)))))
+    engine = Bounded(spec, None, [gone])
+    engine.open["leases.I99"] = replace(gone, term=TRUE)
+    with pytest.raises(Irreproducible, match=r"the interpreter does not find leases\.I99"):
+        list(engine.run(1))
+
+
+def test_a_spent_budget_is_told() -> None:
+    spec = compile_machine(Leases)
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 6
+
+    found = prove_bounded(spec, depth=50, budget=Budget(stop=stop))
+    holding = [v for v in found if v.status is Status.HOLDS_TO]
+    assert holding
+    assert {v.reason for v in holding} == {"the budget was spent"}
+    assert all(v.depth is not None and v.depth < 50 for v in holding)
+
+
+# ---------------------------------------------------------------------- k-induction
+
+
+def test_k_induction_proves_what_one_step_does_not() -> None:
+    """Each move copies x to y.  That y stays false needs two moves of memory: after one, x is known to be false."""
+    d, x, y = (Var("d", machines.DEVICE), *(Field(f"Device.{n}", (machines.DEVICE,), bool, False) for n in "xy"))
+    copy = machines.case(
+        "copy", "ok", TRUE, Errno.OK, effects=(Assign(y, (d,), Read(x, (d,))),), params=(machines.given(d),)
+    )
+    never = machines.law("copy.I01", Form.ALWAYS, forall([d], Not(Read(y, (d,)))))
+    spec = replace(machines.devices(), fields=[x, y], cases=[copy], properties=[never])
+    assert k_inductive(spec, {"Device": 1}, [never], depth=1) == {}
+    assert k_inductive(spec, {"Device": 1}, [never], depth=3) == {"copy.I01": 2}
+    assert k_inductive(spec, {"Device": 2}, [never], depth=3) == {}, "the other device may move in between"
+    known = machines.law("copy.I02", Form.ALWAYS, forall([d], Not(Read(x, (d,)))))
+    assert k_inductive(spec, {"Device": 2}, [never], [known], depth=1) == {"copy.I01": 1}
+    assert k_inductive(spec, {"Device": 2}, [never, known], depth=1) == {"copy.I01": 1, "copy.I02": 1}
+
+
+@pytest.mark.parametrize(("spec", "scope"), CASES, ids=lambda x: getattr(x, "name", str(x)))
+def test_k_induction_proves_nothing_that_is_violated(spec: Specification, scope: Mapping[str, int]) -> None:
+    broken = violated(spec, scope)
+    candidates = [p for p in spec.properties if broken.get(p.id, DEPTH + 1) > DEPTH]
+    shown = k_inductive(spec, scope, candidates, depth=4)
+    assert not shown.keys() & broken.keys()
