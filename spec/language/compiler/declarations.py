@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from typing import Any
 
-from ..assembly import Assembly
+from ..assembly import Assembly, where
 from ..errors import SpecError
 from ..machine import Machine
-from ..objects import Declaration, declarations, is_kind
+from ..objects import Declaration, is_kind
 from ..specification import Specification
 from ..terms import ANY, TRUE, And, Assign, Eq, Field, Kind, Not, Range, Term, Type, Var, none, value_after
+from .fields import declared_fields
 from .path import Path
 
 
@@ -31,6 +31,7 @@ class Declarations:
         )
         self.kinds: dict[type, Kind] = {}
         self.fields: dict[str, Field] = {}
+        self.locks: set[str] = set()  # fields that are taken by `with`
         self.busy: set[str] = set()  # fields that say that a call is running, and are no locks
         self._serial = itertools.count()
 
@@ -38,25 +39,18 @@ class Declarations:
         """The kind of a class; its fields, and the kinds that they name, are declared on the way."""
         if cls not in self.kinds:
             k = self.kinds[cls] = Kind(cls.__name__, bool(getattr(cls, "always", False)))
-            if any(x.name == k.name and x != k for x in self.spec.kinds):
-                raise SpecError(cls.__module__, 0, f"two kinds are named {k.name}", "Rename one of them.")
+            if any(x.name == k.name for x in self.spec.kinds):
+                raise SpecError(*where(cls), f"two kinds are named {k.name}", "Rename one of them.")
             self.spec.kinds.append(k)
             if not k.permanent:
                 self.declare(Field(f"{k.name}.live", (k,), bool, False))
-            try:
-                declared = declarations(cls)
-            except (NameError, TypeError, ValueError) as e:
-                raise SpecError(
-                    _file_of(cls),
-                    0,
-                    f"kind {cls.__name__}: an annotation cannot be read: {e}",
-                    "Import or define what it names.",
-                ) from e
-            for name, d in declared.items():
+            for name, d in declared_fields(cls).items():
                 keys = (self.kind(d.key),) if d.key else ()
                 default = None if d.optional else d.default
                 if default is ANY and not k.permanent:
                     default = None
+                if d.lock:
+                    self.locks.add(f"{k.name}.{name}")
                 if d.busy:
                     self.busy.add(f"{k.name}.{name}")
                 self.declare(
@@ -116,7 +110,3 @@ def type_name(t: Type) -> str:
 
 def same_type(a: Type, b: Type) -> bool:
     return (isinstance(a, Range) and isinstance(b, Range)) or a == b
-
-
-def _file_of(cls: type) -> str:
-    return str(getattr(sys.modules.get(cls.__module__), "__file__", cls.__module__))
