@@ -64,7 +64,6 @@ def merge(spec: Specification, law: Property, words: Sequence[Said]) -> Result:
         best = Said(law.id, Word("author", Status.NOT_APPLICABLE, reason=why_not))
     expected = _expected(spec, law, words)
     known = spec.known.get(law.id)
-    times = [w.word.elapsed for w in words if w.word.elapsed is not None]
     return Result(
         machine=spec.machine,
         revision=spec.revision,
@@ -86,7 +85,7 @@ def merge(spec: Specification, law: Property, words: Sequence[Said]) -> Result:
         reason=_reason(best, ranked),
         known=Known(known.row, known.why, str(known.source)) if known else None,
         engines=[w.word for w in words],
-        elapsed=sum(times) if times else None,
+        elapsed=best.word.elapsed,
     )
 
 

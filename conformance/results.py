@@ -72,7 +72,7 @@ class Word(Struct, frozen=True):
     scope: Annotated[dict[str, int] | None, Meta(description="kind -> how many; null: any number")] = None
     depth: int | None = None
     reason: str = ""
-    elapsed: Annotated[float | None, Meta(description="seconds")] = None
+    elapsed: Annotated[float | None, Meta(description="seconds, for all properties together")] = None
 
 
 class Known(Struct, frozen=True):
@@ -116,7 +116,9 @@ class Result(OfRevision, frozen=True, kw_only=True):
     reason: str = ""
     known: Known | None = None
     engines: list[Word] = []
-    elapsed: Annotated[float | None, Meta(description="seconds, all engines together")] = None
+    elapsed: Annotated[float | None, Meta(description="seconds that the engine worked, on all properties together")] = (
+        None
+    )
 
 
 class Disagreement(OfRevision, frozen=True, kw_only=True):
@@ -252,7 +254,8 @@ def exit_code(file: ResultFile) -> Exit:
         return Exit.FINDING
     if Judgement.UNDECIDED in judgements:
         return Exit.UNDECIDED
-    return Exit.AS_EXPECTED if file.results or file.campaigns else Exit.NOTHING_RUN
+    ran = file.results or file.campaigns or file.explorations
+    return Exit.AS_EXPECTED if ran else Exit.NOTHING_RUN
 
 
 def judge(expected: Expected | None, form: Form, verdict: Status) -> Judgement:

@@ -67,10 +67,6 @@ class _Way:
     def after(self) -> State:
         return self.moves[-1].after
 
-    @property
-    def ends_run(self) -> bool:
-        return bool(self.moves[-1].failed) or self.moves[-1].case.crashes
-
     def alike(self, other: _Way) -> bool:
         """Is nothing different that both let fail or choose?"""
         return all(other.conditions.get(name, value) == value for name, value in self.conditions.items())
@@ -197,7 +193,7 @@ class _Search:
                     return self._difference(pair, call, left_, right)
             for left, right in product(lefts, rights):
                 after = left.after, right.after
-                if left.goes_with(right) and not left.ends_run and after not in self.parents:
+                if left.goes_with(right) and after not in self.parents:
                     self.parents[after] = pair, left, right
                     new.append(after)
         return None

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import click
 
 from accelspec.spec.language.specification import Specification
 
-from ..baseline import apply_baseline, read_baseline
-from ..loading import BadInput, Entry, check_scope, parse_scope
-from ..report import text
-from ..results import ResultFile
+from ..baseline import apply_baseline, read_baseline, read_result_file
+from ..loading import BadInput, Entry, catalogue, check_scope, did_you_mean, parse_scope
+from ..output import say
+from ..report import render, text
+from ..results import ResultFile, exit_code
 from ..tasks import Engine, Task
-from .options import budgets, fuzzing, open_outputs, outputs, selected, subjects
+from .options import budgets, earlier, fuzzing, open_outputs, outputs, selected, subjects
 from .running import Work, carry_out, compiled
 
 FORMS = ("text", "json", "html", "junit", "markdown")
@@ -146,6 +147,7 @@ def verify(
 @subjects
 @outputs(*FORMS)
 @budgets(110.0)
+@earlier
 @click.option("--lemmas", is_flag=True, help="Lemmas and the laws of the types, too.")
 def matrix(
     names: Sequence[str],
@@ -155,18 +157,22 @@ def matrix(
     time_budget: float,
     jobs: int,
     quiet: bool,
+    earlier: str | None,
     lemmas: bool,
 ) -> int:
     """Revisions x properties: what holds where, as proved or explored."""
+
+    def shown(file: ResultFile) -> str:
+        return f"{text.matrix(file, lemmas=lemmas)}\n"
+
+    if earlier:
+        return again(earlier, names, form, paths, shown)
     entries = selected(names)
     specs = compiled(entries)
     tasks = tasks_for(entries, specs, [Engine.EXPLORE, Engine.PROVE], scope)
     outs = open_outputs(paths, form)
-    work = Work(
-        command_line(), specs, tasks, jobs, time_budget, None, "text" if outs or form is None else form, outs, quiet
-    )
-    work.shown = lambda file: f"{text.matrix(file, lemmas=lemmas)}\n"
-    return done(work)
+    stdout = "text" if outs or form is None else form
+    return done(Work(command_line(), specs, tasks, jobs, time_budget, None, stdout, outs, quiet, shown=shown))
 
 
 @click.command()
@@ -174,6 +180,7 @@ def matrix(
 @subjects
 @outputs(*FORMS)
 @budgets(60.0)
+@earlier
 def explain(
     id: str,
     names: Sequence[str],
@@ -183,22 +190,54 @@ def explain(
     time_budget: float,
     jobs: int,
     quiet: bool,
+    earlier: str | None,
 ) -> int:
     """One property: the law, who violates it, the shortest trace, and the source of every row in it."""
-    from ..loading import catalogue, did_you_mean
-
+    if earlier:
+        return again(earlier, names, form, paths, text.explanation, id)
     machine = id.partition(".")[0]
     entries = selected(names or ([machine] if machine in catalogue() else []))
     specs = compiled(entries)
     having = {name: s for name, s in specs.items() if any(p.id == id for p in s.properties)}
     if not having:
-        known = sorted({p.id for s in specs.values() for p in s.properties})
-        remedy = did_you_mean(id, known) or "`accelspec list MACHINE` names them all."
-        raise BadInput(f"no property is called {id!r}", remedy)
-    entries = [e for e in entries if e.name in having]
-    tasks = tasks_for(entries, having, [Engine.EXPLORE, Engine.PROVE], scope)
+        raise _unknown(id, (p.id for s in specs.values() for p in s.properties))
+    tasks = tasks_for([e for e in entries if e.name in having], having, [Engine.EXPLORE, Engine.PROVE], scope)
     outs = open_outputs(paths, form)
-    shown = "text" if outs or form is None else form
-    work = Work(command_line(), having, tasks, jobs, time_budget, None, shown, outs, quiet, only=frozenset([id]))
+    stdout = "text" if outs or form is None else form
+    work = Work(command_line(), having, tasks, jobs, time_budget, None, stdout, outs, quiet, only=frozenset([id]))
     work.shown = text.explanation
     return done(work)
+
+
+def again(
+    path: str,
+    names: Sequence[str],
+    form: str | None,
+    paths: Sequence[str],
+    shown: Callable[[ResultFile], str],
+    property: str | None = None,
+) -> int:
+    """Show a part of an earlier result: some machines or revisions by name, one property."""
+    file = read_result_file(path)
+    wanted = [
+        r
+        for r in file.results
+        if (not names or r.machine in names or r.name_of_revision in names) and property in (None, r.property)
+    ]
+    if not wanted:
+        if property is not None:
+            raise _unknown(property, (r.property for r in file.results))
+        raise BadInput(f"{path} has no results of {', '.join(names)}")
+    file.results = wanted
+    kept = {r.name_of_revision for r in wanted}
+    file.revisions = [r for r in file.revisions if r.name_of_revision in kept]
+    outs = open_outputs(paths, form)
+    say(shown(file) if outs or form in (None, "text") else render(file, form))
+    for out in outs:
+        out.write(render(file, out.form))
+    return exit_code(file).value
+
+
+def _unknown(id: str, known: Iterable[str]) -> BadInput:
+    every = sorted(set(known))
+    return BadInput(f"no property is called {id!r}", did_you_mean(id, every) or "`accelspec list MACHINE` names them.")

@@ -72,6 +72,13 @@ def budgets(default: float) -> Callable[[F], F]:
     return add
 
 
+def earlier(f: F) -> F:
+    """`--from`: an earlier result instead of a run."""
+    return click.option(
+        "--from", "earlier", metavar="RESULT.json", help="Look at an earlier result instead of running the engines."
+    )(f)
+
+
 def fuzzing(steps: int) -> Callable[[F], F]:
     """`--seed`, `--max-steps`, `--baseline`."""
 

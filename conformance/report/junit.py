@@ -59,7 +59,7 @@ def _suite(file: ResultFile, revision: Revision) -> TestSuite:
 
 
 def _case(r: Result) -> TestCase:
-    case = TestCase(_plain(f"{r.property} {r.name}"), _plain(r.name_of_revision), r.elapsed)
+    case = TestCase(_plain(f"{r.property} {r.name}"), _plain(r.name_of_revision))
     if r.judgement is not Judgement.AS_EXPECTED:
         failure = Failure(_plain(f"{r.judgement.value}: {phrase(r)}"), r.judgement.name.lower())
         failure.text = _plain("\n".join(text.result_lines(r)))

@@ -67,7 +67,10 @@ def section(file: ResultFile, revision: Revision) -> str:
 
 
 def _known_line(r: Result, width: int) -> str:
-    last = f" ends at {r.trace[-1].row}" if r.trace else ""
+    rows = [s.row for s in r.trace or ()]
+    last = f" ends at {rows[-1]}" if rows else ""
+    if r.known and rows and r.known.row not in rows:
+        last += f", though listed at {r.known.row}"
     return f"    {r.property:{width}}  {plural(calls(r.trace), 'call'):8} {r.name}{last}"
 
 

@@ -192,6 +192,15 @@ def test_explain_names_the_law_the_violator_and_the_sources(accelspec: Run) -> N
     assert "printer.P02" not in told.out
 
 
+def test_an_earlier_result_is_looked_at_again_without_running_anything(accelspec: Run) -> None:
+    accelspec("explore", PRINTER, "--quiet", "-o", "r.json")
+    told = accelspec("explain", "printer.P01", "--from", "r.json", "printer@1")
+    assert "violated in 3 calls, as the revision lists" in told.out
+    assert "exhausted" not in told.out
+    assert accelspec("matrix", "--from", "r.json").out.splitlines()[0].split() == ["printer", "2", "1"]
+    assert accelspec("explain", "printer.P77", "--from", "r.json").code == 2
+
+
 def test_report_renders_an_earlier_result(accelspec: Run) -> None:
     accelspec("explore", PRINTER, "--quiet", "-o", "r.json")
     told = accelspec("report", "r.json")

@@ -122,6 +122,35 @@ class Sturdy(Hotel):
     drops = ("enter.stuck",)
 
 
+class Gate(Hotel):
+    """What can fail has another name: neither side asks for what the other one lets fail."""
+
+    revision = "gate"
+    unchanged = read("hotel.c")
+
+    @replaces("enter.stuck")
+    def gate(self) -> None:
+        if fails("gate"):
+            raise ENOMEM("stuck", read("enter"))
+
+
+class Swapped(Hotel):
+    """Entering succeeds exactly if the door fails."""
+
+    revision = "swapped"
+    unchanged = read("hotel.c")
+
+    @operation
+    def enter(self, p: Process) -> Result:
+        if p.room is not None:
+            return EBUSY("inside", read("enter"))
+        if not fails("door"):
+            return ENOMEM("stuck", read("enter"))
+        r = Room()
+        p.room = r
+        return OK("ok", read("enter"))
+
+
 class Stepped(Hotel):
     """Using takes its time, and somebody may hold the key."""
 
@@ -147,6 +176,20 @@ class Slow(Hotel):
     def light(self, h: House) -> Result:
         while not h.lit:
             yield "dark"
+        return OK("ok", read("light"))
+
+
+class Spinning(Hotel):
+    """The light never comes back, and is not idle meanwhile."""
+
+    revision = "spinning"
+    unchanged = read("hotel.c")
+
+    @operation
+    def light(self, h: House) -> Result:
+        while not h.lit:
+            yield "tick"
+            yield "tock"
         return OK("ok", read("light"))
 
 
@@ -197,7 +240,7 @@ def test_no_shorter_sequence_of_calls_tells_them_apart() -> None:
 
 
 def test_revisions_that_answer_alike_are_not_told_apart() -> None:
-    for other in (Hotel, Renamed, Stepped):
+    for other in (Hotel, Renamed, Gate, Stepped):
         found = compare(spec(Hotel), spec(other))
         assert found.difference is None
         assert found.complete
@@ -211,8 +254,15 @@ def test_a_failure_that_only_one_side_looks_at_is_answered_differently() -> None
     assert len(d.left_trace) == 1
 
 
-def test_a_call_that_waits_is_an_answer_too() -> None:
-    d = compare(spec(Hotel), spec(Slow)).difference
+def test_the_same_failure_must_have_the_same_answer() -> None:
+    d = compare(spec(Hotel), spec(Swapped)).difference
+    assert d is not None
+    assert {d.left, d.right} == {"ENOMEM", "OK"}
+
+
+@pytest.mark.parametrize("other", [Slow, Spinning])
+def test_a_call_that_does_not_end_is_an_answer_too(other: type[Machine]) -> None:
+    d = compare(spec(Hotel), spec(other)).difference
     assert d is not None
     assert (d.left, d.right) == ("OK", BLOCKS)
 

@@ -101,6 +101,13 @@ class Lamps(Machine):
         return OK("ok", read("drop"))
 
     @event
+    def gift(self, p: Person) -> Result:
+        require(p.lamp is None)
+        lamp = Lamp(state=LIT)
+        p.lamp = lamp
+        return DONE("given", read("gift"))
+
+    @event
     def storm(self) -> Result:
         require(any(x.state is LIT for x in Lamp))
         struck = choose(x for x in Lamp if x.state is LIT)
@@ -154,6 +161,7 @@ def test_the_diagram_has_exactly_the_changes_that_the_rows_allow(spec: Specifica
     diagram = state_diagram(spec, "Lamp.state")
     assert {ends: set(rows) for ends, rows in diagram.changes().items()} == {
         (ABSENT, "DARK"): {"take.ok"},
+        (ABSENT, "LIT"): {"gift.given"},
         ("LIT", "DARK"): {"switch.off"},
         ("DARK", "BROKEN"): {"switch.bulb", "switch.on"},
         ("DARK", "LIT"): {"switch.on"},
