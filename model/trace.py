@@ -56,12 +56,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Trace:
-    """A run: moves[i] leads from states()[i] to states()[i + 1]."""
+    """A run: moves[i] leads from states()[i] to states()[i + 1].
+
+    With `loop` it is endless: the moves from that one on repeat for ever, or, if there are none, nothing more happens.
+    """
 
     spec: Specification
     scope: Mapping[str, int]
     initial: State
     moves: tuple[Move, ...]
+    loop: int | None = None
 
     def __len__(self) -> int:
         return len(self.moves)

@@ -38,7 +38,9 @@ class Successors:
 
 
 class Watcher:
-    """What happens on the way: how often a case is taken, what is violated.  This one does not care."""
+    """What happens on the way: how often a case is taken, what is violated, where runs end.  This one does not care."""
+
+    minds_ends = False  # does it want to know where runs end?
 
     def taken(self, rule: Rule, count: int) -> None:
         """So many states take a rule."""
@@ -49,6 +51,9 @@ class Watcher:
 
     def violated(self, id: str, words: Words, at: int, rule: Rule, check: bool) -> None:
         """The state at this place breaks a property with this rule; with `check`, the run ends there."""
+
+    def ended(self, rule: Rule, at: Positions) -> None:
+        """In the states at these places a run can end with this rule: a check fails, or a crash."""
 
 
 class Chunk:
@@ -112,7 +117,8 @@ class Chunk:
             self._walk(below, both, None)
 
     def _take(self, r: Rule, mask: Mask | None, at: Positions | None) -> None:
-        if at is None and not r.deltas and not r.checks and not any(self.watcher.cares(id) for id, _ in r.laws):
+        silent = not r.deltas and not r.checks and not (r.crashes and self.watcher.minds_ends)
+        if at is None and silent and not any(self.watcher.cares(id) for id, _ in r.laws):
             n = self.count if mask is None else int(np.count_nonzero(mask))
             if n:
                 self.watcher.taken(r, n)
@@ -122,11 +128,14 @@ class Chunk:
         if not at.size:
             return
         self.watcher.taken(r, at.size)
+        if r.crashes:
+            self.watcher.ended(r, at)
         for id, c in r.checks:
             ok = self.mask(c).take(at)
             if not ok.all():
                 if self.watcher.cares(id):
                     self.watcher.violated(id, self.words, int(at[ok.argmin()]), r, True)
+                self.watcher.ended(r, at[~ok])
                 at = at[ok]
                 if not at.size:
                     return

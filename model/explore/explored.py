@@ -143,7 +143,7 @@ def conclude(machine: Interpreter, engine: str, r: Reached, elapsed: float | Non
             return verdict(p.id, Status.VACUOUS, reason=f"no call of {p.operation} ever ends")
         return holds(p.id)
 
-    out = [judge(p) for p in spec.properties if p.form is not Form.EVENTUALLY]
+    out = [judge(p) for p in spec.properties if p.form is not Form.EVENTUALLY and p.cls is not Class.LOCK_GRAPH]
     known = {p.id for p in spec.properties}
     for id in dict.fromkeys(x for x in _checked(spec) if x not in known):
         out.append(violated(id, None, r.violations[id]) if id in r.violations else holds(id))

@@ -49,7 +49,7 @@ class Frontier(Watcher):
         self.violations: dict[str, Hit] = {}
         self.witnesses: dict[str, Hit] = {}
         self.levels: list[Words] = []
-        self.level = 0
+        self.level, self.depth, self.states = 0, -1, 0
         self.stopped = ""
 
     # ------------------------------------------------------------------ what is seen on the way
@@ -84,40 +84,49 @@ class Frontier(Watcher):
     # ------------------------------------------------------------------ the search
 
     def run(self) -> Reached:
-        """Compile the tables and search until there is nothing new, or the budget or the memory is spent.
-
-        Raises TooLarge if this engine is the wrong one for the specification.
-        """
-        try:
-            ground = Grounder(self.machine.layout, self._check)
-            clusters = Clusters(ground, ground.ground())
-            tables = Tables(clusters)
-        except Stopped:
-            return Reached(0, 0, -1, "out of budget", self.cases, {}, {})
-        self.budget.tell(f"{len(tables.rules):,} rules, {clusters.words} words a state")
-        seen = Visited(clusters.words)
-        frontier, depth = seen.add(tables.initial), -1
-        while frontier[0].size and not self.stopped:
-            self.levels.append(frontier)
-            self.level = depth + 1
-            new = list(self._expand(tables, seen, frontier))
-            if not self.stopped:
-                depth += 1
-                frontier = tuple(np.concatenate(ws) for ws in zip(*new, strict=True)) if new else _none(clusters.words)
-                self.budget.tell(f"depth {depth}: {len(seen):,} states, {sum(self.cases):,} transitions")
+        """Search, and find the traces.  Raises TooLarge if this engine is the wrong one for the specification."""
+        tables = self.search()
+        if tables is None:
+            return Reached(0, 0, -1, self.stopped, self.cases, {}, {})
         traces = Backwards(self.machine, tables, self.levels)
         return Reached(
-            len(seen),
+            self.states,
             sum(self.cases),
-            depth,
+            self.depth,
             self.stopped,
             self.cases,
             {id: traces.to(hit, id) for id, hit in self.violations.items()},
             {id: traces.to(hit, id) for id, hit in self.witnesses.items()},
         )
 
+    def search(self) -> Tables | None:
+        """Compile the tables and search until there is nothing new, or the budget or the memory is spent.
+
+        None if it is spent before the tables are ready.
+        """
+        try:
+            ground = Grounder(self.machine.layout, self._check)
+            clusters = Clusters(ground, ground.ground())
+            tables = Tables(clusters)
+        except Stopped:
+            self.stopped = "out of budget"
+            return None
+        self.budget.tell(f"{len(tables.rules):,} rules, {clusters.words} words a state")
+        seen = Visited(clusters.words)
+        frontier = seen.add(tables.initial)
+        while frontier[0].size and not self.stopped:
+            self.levels.append(frontier)
+            self.level = self.depth + 1
+            new = list(self._expand(tables, seen, frontier))
+            self.states = len(seen)
+            if not self.stopped:
+                self.depth += 1
+                frontier = tuple(np.concatenate(ws) for ws in zip(*new, strict=True)) if new else _none(clusters.words)
+                self.budget.tell(f"depth {self.depth}: {self.states:,} states, {sum(self.cases):,} transitions")
+        return tables
+
     def _expand(self, tables: Tables, seen: Visited, frontier: Words) -> Iterator[Words]:
-        for words in _chunks(frontier):
+        for words in chunks(frontier):
             if self._spent(seen, words[0].size):
                 return
             chunk = Chunk(tables, words, self)
@@ -182,7 +191,7 @@ class Backwards:
         return self._before[key]
 
     def _search(self, states: Words, goal: tuple[int, ...]) -> tuple[Rule, tuple[int, ...]]:
-        for words in _chunks(states):
+        for words in chunks(states):
             out = Chunk(self.tables, words, Watcher()).successors()
             for after, rule, sources in zip(out.words, out.rules, out.sources, strict=True):
                 found = after[0] == np.uint64(goal[0])
@@ -194,7 +203,8 @@ class Backwards:
         raise AssertionError("a state without a predecessor")
 
 
-def _chunks(states: Words) -> Iterator[Words]:
+def chunks(states: Words) -> Iterator[Words]:
+    """The states, some at a time."""
     for i in range(0, states[0].size, CHUNK):
         yield tuple(w[i : i + CHUNK] for w in states)
 

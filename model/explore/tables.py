@@ -52,6 +52,7 @@ class Rule:
     deltas: tuple[Delta, ...]  # empty: it changes nothing
     checks: tuple[tuple[str, Condition | bool], ...]
     laws: tuple[tuple[str, Condition | bool], ...]
+    crashes: bool
 
 
 @dataclass
@@ -134,7 +135,8 @@ class Tables:
         deltas = [self._delta(u, local.get(u.object, ())) for u in a.updates]
         checks = tuple((id, c) for id, x in a.checks if (c := self.condition(x)) is not True)
         laws = tuple((id, c) for id, x in a.laws if (c := self.condition(x)) is not True)
-        return Rule(a, conditions, tuple(d for d in deltas if d is not None), checks, laws)
+        crashes = self.clusters.ground.spec.cases[a.case].crashes
+        return Rule(a, conditions, tuple(d for d in deltas if d is not None), checks, laws, crashes)
 
     def _delta(self, u: Update, guard: Local) -> Delta | None:
         """The differences that an update makes; None if it makes none."""
