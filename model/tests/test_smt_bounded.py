@@ -5,18 +5,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+import z3
 
 from accelspec.model.evaluate import Interpreter
 from accelspec.model.smt.bounded import Bounded, Irreproducible, prove_bounded
 from accelspec.model.smt.k_induction import k_inductive
+from accelspec.model.smt.unrolling import Unrolling
 from accelspec.model.tests import machines
 from accelspec.model.tests.leases import Forgetful, Hasty, Leases
 from accelspec.model.tests.plain_search import violated
+from accelspec.model.trace import State
 from accelspec.model.verdict import Budget, Status
 from accelspec.spec.language import compile_machine
 from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Form, Specification
-from accelspec.spec.language.terms import FALSE, TRUE, Any_, Assign, Field, Not, Read, Var, forall
+from accelspec.spec.language.terms import FALSE, TRUE, Any_, Assign, Field, Not, Range, Read, Var, forall
 
 DEPTH = 6
 CASES: list[tuple[Specification, Mapping[str, int]]] = [
@@ -46,6 +49,63 @@ def test_the_same_violations_as_the_plain_search_and_as_short(spec: Specificatio
         else:
             assert v.status is (Status.UNKNOWN if id in reached else Status.HOLDS_TO)
             assert id in reached or v.depth == DEPTH
+
+
+@pytest.mark.parametrize(("spec", "scope"), CASES, ids=lambda x: getattr(x, "name", str(x)))
+def test_the_same_moves_as_the_interpreter(spec: Specification, scope: Mapping[str, int]) -> None:
+    """From states near the initial ones: every solution of the formula for a step is a move of the interpreter, and back."""
+    machine, unrolling = Interpreter(spec, scope), Unrolling(spec, scope)
+    states = list(machine.initial())[:2]
+    for s in states:
+        if len(states) < 12:
+            new = (m.after for m in machine.moves(s) if not m.failed)
+            states += [t for t in dict.fromkeys(new) if t not in states][::3]
+    for s in states[:12]:
+        assert solutions(unrolling, s) == {(m.case.id, m.values, m.after, m.failed[:1]) for m in machine.moves(s)}
+
+
+def solutions(unrolling: Unrolling, state: State) -> set[tuple[str, tuple[int, ...], State, tuple[str, ...]]]:
+    u, found = unrolling, set()
+    solver = z3.Solver(ctx=u.scalars.context)
+    cells = zip(u.instant(0).cells, u.ground.layout.cells, strict=True)
+    solver.add(*(z3.Not(x) if not v else x for (x, (f, _)), v in zip(cells, state, strict=True) if f.type is bool))
+    cells = zip(u.instant(0).cells, u.ground.layout.cells, strict=True)
+    lows = (f.type.lo if isinstance(f.type, Range) else 0 for f, _ in u.ground.layout.cells)
+    solver.add(*(x == v + lo for (x, (f, _)), v, lo in zip(cells, state, lows, strict=True) if f.type is not bool))
+    solver.add(*(u.at(0, x) for x in u.a_step))
+    on = [*(u.at(0, x) for x in u.goes_on), *(u.at(1, x) for x in u.leads_on)]
+    ids = dict.fromkeys(id for s in u.steps for id, _ in s.checks)
+    while solver.check() == z3.sat:
+        n, values = u.choice(solver.model(), 0)
+        given = u.ground.arguments(u.spec.cases[n]).values()
+        same = [u.here.selector == n, *(a == solver.model().eval(_at_0(u, a), True) for a in given)]
+        taken = z3.And([u.at(0, x) for x in same])
+        solver.push()
+        solver.add(taken)
+        failed = tuple(id for id in ids if (b := u.at(0, u.fails(id))) is not False and solver.check(b) == z3.sat)
+        solver.add(*on)
+        ends = solver.check() == z3.unsat
+        assert ends == (bool(failed) or u.spec.cases[n].crashes)
+        found.add((u.spec.cases[n].id, values, state if ends else u.state(solver.model(), 1), failed))
+        solver.pop()
+        solver.add(z3.Not(taken))
+    return found
+
+
+def _at_0(u: Unrolling, argument: z3.ExprRef) -> z3.ExprRef:
+    return next(b for a, b in zip(u.here.arguments, u.instant(0).arguments, strict=True) if a.eq(argument))
+
+
+def test_only_the_first_assert_that_fails_is_met() -> None:
+    spec = compile_machine(Hasty)
+    twice = [
+        replace(c, checks=(c.checks[0], replace(c.checks[0], property="leases.I99"))) if c.id == "start.ok" else c
+        for c in spec.cases
+    ]
+    law = next(p for p in spec.properties if p.id == "leases.I03")
+    spec = replace(spec, cases=twice, properties=[law, replace(law, id="leases.I99")])
+    found = {v.property: v.status for v in prove_bounded(spec, depth=4)}
+    assert found == {"leases.I03": Status.VIOLATED, "leases.I99": Status.HOLDS_TO}
 
 
 def test_traces_are_runs_of_the_interpreter() -> None:
@@ -82,7 +142,7 @@ def test_a_violation_that_the_interpreter_does_not_see_is_an_error() -> None:
     gone = machines.law("leases.I99", Form.ALWAYS, Not(Any_(d, Read(spec.field("Engine.present"), (d,)))))
     engine = Bounded(spec, None, [gone])
     engine.open["leases.I99"] = replace(gone, term=TRUE)
-    with pytest.raises(Irreproducible, match=r"the interpreter does not find leases\.I99"):
+    with pytest.raises(Irreproducible, match=r"the interpreter finds nothing about leases\.I99"):
         list(engine.run(1))
 
 
