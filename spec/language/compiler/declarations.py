@@ -6,13 +6,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from ..assembly import Assembly, where
+from ..assembly import Assembly, Method, where
 from ..errors import SpecError
 from ..machine import Machine
 from ..objects import Declaration, is_kind
 from ..specification import Specification
 from ..terms import ANY, TRUE, And, Assign, Eq, Field, Kind, Not, Range, Term, Type, Var, none, value_after
-from .fields import declared_fields
+from .fields import declared_fields, trouble
 from .path import Path
 
 
@@ -73,6 +73,26 @@ class Declarations:
         meant = Declaration(hint, None).type
         t: Type = self.kind(meant) if is_kind(meant) else meant
         return t
+
+    def parameters(self, m: Method, optional: bool = True) -> dict[str, Type]:
+        """The types of a method's parameters, checked; without `optional`, none of them may be None."""
+        out = {}
+        for a, (name, hint) in zip(m.node.args.args[1:], m.parameters().items(), strict=True):
+            try:
+                d = Declaration(hint, None)
+            except ValueError:
+                raise m.error(
+                    a, f"parameter {name!r} is of more than one type", "Write one kind, or two methods."
+                ) from None
+            if wrong := trouble(d):
+                raise m.error(a, f"parameter {name!r} {wrong[0]}", wrong[1])
+            if d.optional and not optional:
+                remedy = (
+                    "An argument of a call is an object that exists: make two operations, or look it up in a field."
+                )
+                raise m.error(a, f"parameter {name!r} of an operation may be None", remedy)
+            out[name] = self.type(hint)
+        return out
 
     def declare(self, f: Field) -> Field:
         if f.name not in self.fields:

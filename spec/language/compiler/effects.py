@@ -249,7 +249,7 @@ class Effects(Expressions):
         for f in (f for f in self.spec.fields if f.kind == k and not f.is_live):
             if f.short in given and len(f.domain) == 1:
                 t = self.term(node := given.pop(f.short), p, want=f.type)
-                self.demand(p, node, t, f.type, f.name)
+                self.demand(p.frame, node, t, f.type, f.name)
                 if isinstance(f.type, Range):
                     self.in_range(p, f.name, f.type, t, call.lineno)
                 values.append((f, t))

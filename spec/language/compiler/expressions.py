@@ -7,7 +7,9 @@ import ast
 import enum
 from collections.abc import Sequence
 
-from ..assembly import written
+from ..answers import Errno
+from ..assembly import Method, Patch, written
+from ..machine import Machine
 from ..objects import is_kind
 from ..specification import Check, Param, Role
 from ..terms import (
@@ -35,6 +37,7 @@ from ..terms import (
 from .declarations import Declarations, same_type, type_name
 from .path import Frame, Path
 
+HELPERS_RAISE = "A helper raises it: `raise EBADF(…)`; only an operation returns its answers."
 EXPRESSIONS = "Expressions: fields, is / is not / == / <=, and / or / not, all(…) and any(…) over kinds, implies, fails, old, the machine's predicates."
 
 
@@ -55,7 +58,13 @@ def called_method(node: ast.expr) -> tuple[str, bool] | None:
 
 
 class Expressions(Declarations):
+    """Reads conditions and values."""
+
     old_allowed = False  # only properties may look back
+
+    def __init__(self, machine: type[Machine]) -> None:
+        super().__init__(machine)
+        self._acts: dict[int, bool] = {}
 
     # ------------------------------------------------------------------ methods
 
@@ -73,25 +82,62 @@ class Expressions(Declarations):
                 f"{self.machine.__name__} has no method {name!r}",
                 "Methods must be defined by the machine or one of its bases.",
             )
-        formal = m.parameters()
+        if any(x is m for x in (*p.frame.within, p.frame.method)):
+            remedy = "Nothing is called again while it runs: loop over a kind, or take steps."
+            raise p.frame.method.error(call, f"{name} calls itself", remedy)
+        formal = self.parameters(m)
         if call.keywords or len(formal) != len(call.args):
-            raise p.frame.method.error(call, f"{name} takes {len(formal)} arguments, by position: {', '.join(formal)}")
+            remedy = f"Write `self.{name}({', '.join(formal)})`."
+            raise p.frame.method.error(call, f"{name} takes {counted(len(formal), 'argument')}, by position", remedy)
         env = {}
-        for (n, hint), a in zip(formal.items(), call.args, strict=True):
-            t = self.term(a, p, want=self.type(hint))
-            self.demand(p, a, t, self.type(hint), f"argument {n} of {name}")
-            env[n] = t
-        return Frame(m, env)
+        for (n, t), a in zip(formal.items(), call.args, strict=True):
+            env[n] = self.term(a, p, want=t)
+            self.demand(p.frame, a, env[n], t, f"argument {n} of {name}")
+        return p.frame.inner(m, env)
 
-    def demand(self, p: Path, node: ast.AST, t: Term, want: Type, what: str) -> None:
-        if not same_type(t.type, want):
-            raise p.frame.method.error(node, f"{what} is a {type_name(want)}, not a {type_name(t.type)}")
+    def acts(self, m: Method) -> bool:
+        """Has the method rows or effects, its own or those of methods that it calls?"""
+        if id(m) not in self._acts:
+            self._acts[id(m)] = False  # of one that calls itself
+            self._acts[id(m)] = any(self._acts_at(m, n) for s in m.body for n in ast.walk(s))
+        return self._acts[id(m)]
+
+    def _acts_at(self, m: Method, n: ast.AST) -> bool:
+        if isinstance(n, ast.Call) and (found := called_method(n)) is not None:
+            callee = self.assembly.method(found[0], m.owner if found[1] else None)
+            return callee is not None and self.acts(callee)
+        return (
+            isinstance(n, (ast.Raise, Patch, ast.For, ast.While, ast.With))
+            or (isinstance(n, ast.expr) and (is_word(n, "choose") or is_word(n, "any_of")))
+            or (isinstance(n, ast.Expr) and not isinstance(n.value, ast.Constant))
+            or (isinstance(n, (ast.Attribute, ast.Subscript)) and isinstance(n.ctx, ast.Store))
+            or (isinstance(n, ast.Call) and (isinstance(m.resolve(n.func), Errno) or is_kind(m.resolve(n.func))))
+        )
+
+    def demand(self, frame: Frame, node: ast.AST, t: Term, want: Type, what: str) -> None:
+        """Raise SpecError for a value of another type."""
+        if not same_type(t.type, want) or (t == none(t.type) and not isinstance(want, Kind)):
+            is_none = isinstance(t, Lit) and t.value is None
+            raise frame.method.error(
+                node,
+                f"{what} is a {type_name(want)}, not {'None' if is_none else f'a {type_name(t.type)}'}",
+                f"Give it a {type_name(want)}.",
+            )
+
+    def words(self, call: ast.Call, n: int, p: Path) -> list[ast.expr]:
+        """The arguments of one of the language's words, which takes n of them."""
+        if len(call.args) != n or call.keywords or any(isinstance(a, ast.Starred) for a in call.args):
+            word = written(call.func)
+            remedy = f"Write `{word}({', '.join('…' * n)})`."
+            raise p.frame.method.error(call, f"{word} takes {counted(n, 'argument')}", remedy)
+        return call.args
 
     # ------------------------------------------------------------------ terms
 
     def test(self, n: ast.expr, p: Path) -> Term:
+        """A condition: what is not true or false is refused."""
         t = self.term(n, p)
-        if t.type is not bool:
+        if t.type is not bool or t == none(bool):
             raise p.frame.method.error(
                 n,
                 f"`{written(n)}` is a {type_name(t.type)}, not a condition",
@@ -113,17 +159,22 @@ class Expressions(Declarations):
             case ast.Name() | ast.Attribute() if isinstance(g := p.frame.method.resolve(n), enum.Enum):
                 return Lit(g, type(g))
             case ast.Name() | ast.Attribute() if isinstance(g := p.frame.method.resolve(n), int):
-                return number(g)
+                return Lit(g, bool) if isinstance(g, bool) else number(g)
             case ast.Attribute() | ast.Subscript():
                 return self.read(n, p)
             case ast.BoolOp(op=op, values=values):
-                return (And if isinstance(op, ast.And) else Or)(*(self.test(v, p) for v in values))
+                return self.connected(isinstance(op, ast.And), values, p)
             case ast.UnaryOp(op=ast.Not(), operand=x):
                 return Not(self.test(x, p))
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as v)):
                 return number(-v)
             case ast.IfExp(test=c, body=a, orelse=b):
-                return either(self.test(c, p), self.term(a, p, want), self.term(b, p, want))
+                t = self.test(c, p)
+                with p.under(t):
+                    yes = self.term(a, p, want)
+                with p.under(Not(t)):
+                    no = self.term(b, p, want)
+                return self.either(t, yes, no, n, p)
             case ast.Compare(left=left, ops=ops, comparators=more):
                 return And(*(self.compare(a, op, b, p) for a, op, b in zip([left, *more], ops, more)))
             case ast.BinOp(op=ast.Add() | ast.Sub(), left=a, right=b):
@@ -138,21 +189,43 @@ class Expressions(Declarations):
     def sum(self, n: ast.BinOp, a: ast.expr, b: ast.expr, p: Path) -> Term:
         x, y = self.term(a, p), self.term(b, p)
         if not (isinstance(x.type, Range) and isinstance(y, Lit) and isinstance(y.type, Range)):
-            raise p.frame.method.error(n, "only a constant can be added to, or subtracted from, a small number")
+            remedy = "Write `x.count + 1`: sums of two fields are outside the language."
+            raise p.frame.method.error(n, "only a constant can be added to, or subtracted from, a small number", remedy)
         k = y.value if isinstance(n.op, ast.Add) else -y.value
         return App("add", (x, number(k)), Range(x.type.lo + k, x.type.hi + k))
+
+    def connected(self, every: bool, values: Sequence[ast.expr], p: Path) -> Term:
+        """`and` or `or`: what stands behind is looked at only where what stands before does not decide."""
+        terms: list[Term] = []
+        for v in values:
+            with p.under(*(t if every else Not(t) for t in terms)):
+                terms.append(self.test(v, p))
+        return And(*terms) if every else Or(*terms)
+
+    def either(self, c: Term, a: Term, b: Term, n: ast.AST, p: Path) -> Term:
+        """`a if c else b`; a bare None is none of the kind of the other."""
+        a, b = (none(b.type) if a == none(bool) else a), (none(a.type) if b == none(bool) else b)
+        if not same_type(a.type, b.type):
+            what = f"is a {type_name(a.type)} or a {type_name(b.type)}"
+            raise p.frame.method.error(n, what, "Both must be of one type.")
+        return Ite(c, a, b)
 
     def call(self, n: ast.Call, p: Path, want: Type) -> Term:
         if isinstance(n.func, ast.Name) and n.func.id in ("all", "any") and len(n.args) == 1:
             return self.quantified(n.func.id, n.args[0], p)
         if is_word(n, "implies"):
-            return Implies(self.test(n.args[0], p), self.test(n.args[1], p))
+            a, b = self.words(n, 2, p)
+            t = self.test(a, p)
+            with p.under(t):
+                return Implies(t, self.test(b, p))
         if is_word(n, "when"):
             raise p.frame.method.error(
                 n, "`when` stands directly behind `if`", "`if when(c):` merges an effect into the row."
             )
         if is_word(n, "fails"):
-            if not (n.args and isinstance(n.args[0], ast.Constant) and isinstance(n.args[0].value, str)):
+            if self.old_allowed:
+                raise p.frame.method.error(n, "fails(…) is for operations", "A law says what holds, whatever fails.")
+            if not (len(n.args) == 1 and isinstance(n.args[0], ast.Constant) and isinstance(n.args[0].value, str)):
                 raise p.frame.method.error(n, "fails takes the name of what fails", 'Write `fails("allocation")`.')
             v = Var(f"{n.args[0].value} fails", bool)
             if all(q.var != v for q in p.params):
@@ -160,7 +233,16 @@ class Expressions(Declarations):
             return v
         frame = self.enter(n, p)
         if frame is None:
+            if isinstance(p.frame.method.resolve(n.func), Errno):
+                raise p.frame.method.error(n, "an answer is no value", HELPERS_RAISE)
             raise p.frame.method.error(n, f"cannot call {written(n.func)} in an expression", EXPRESSIONS)
+        if self.acts(frame.method):
+            name = frame.method.name
+            raise p.frame.method.error(
+                n,
+                f"{name} decides or changes something, so it cannot be called in an expression",
+                f"Give its value a name first, `x = self.{name}(…)`, outside loops and `when`.",
+            )
         q = p.fork()
         q.frame, q.reads, q.params, q.checks = frame, p.reads, p.params, p.checks
         return self.predicate(frame.method.body, q, want)
@@ -191,10 +273,12 @@ class Expressions(Declarations):
             f = self.fields.get(f"{owner.type.name}.{n.attr}")
             if f is not None and len(f.domain) == 1 + len(key):
                 for k, d in zip(key, f.domain[1:]):
-                    self.demand(p, n, k, d, f"the index of {f.name}")
+                    self.demand(p.frame, n, k, d, f"the index of {f.name}")
                 return Read(f, (owner, *key), was)
             if f is not None:
-                raise p.frame.method.error(n, f"{f.name} takes {len(f.domain) - 1} index, not {len(key)}")
+                index = written(n) + "[…]" if len(f.domain) > 1 else written(n)
+                what = f"{f.name} takes {counted(len(f.domain) - 1, 'index')}, not {len(key)}"
+                raise p.frame.method.error(n, what, f"Write `{index}`.")
         have = [f.short for f in self.spec.fields if f.domain[:1] == (owner.type,)]
         raise p.frame.method.error(
             n, f"a {type_name(owner.type)} has no field {n.attr!r}", f"It has: {', '.join(have) or 'none'}."
@@ -227,7 +311,8 @@ class Expressions(Declarations):
     def generators(self, gen: ast.expr, p: Path, what: str) -> tuple[Path, list[tuple[Var, Term]], ast.expr]:
         """The bound variables of `e for x in Kind if c`, each with its condition, and the path in which e is to be read."""
         if not isinstance(gen, ast.GeneratorExp):
-            raise p.frame.method.error(gen, f"{what}() takes `… for x in Kind`")
+            remedy = f"Write `{what}(… for q in Queue)`; between conditions, `and` and `or`."
+            raise p.frame.method.error(gen, f"{what} takes `… for x in Kind`", remedy)
         q = p.fork()
         q.reads, q.params = p.reads, p.params
         xs = []
@@ -241,6 +326,7 @@ class Expressions(Declarations):
                 )
             x = self.bound(g.target.id, self.kind(cls))
             q.frame.env[g.target.id] = x
+            q.binders.append(x)
             xs.append((x, And(self.exists(x, p), *(self.test(i, q) for i in g.ifs))))
         return q, xs, gen.elt
 
@@ -255,29 +341,34 @@ class Expressions(Declarations):
 
     def predicate(self, body: Sequence[ast.stmt], p: Path, want: Type = bool) -> Term:
         """What a method without effects returns."""
+        m = p.frame.method
         for i, s in enumerate(body):
             match s:
                 case ast.Expr(value=ast.Constant()) | ast.Pass():
-                    continue
+                    pass
                 case ast.Return(value=ast.expr() as value):
                     return self.term(value, p, want)
                 case ast.If(test=c, body=yes, orelse=no) if _returns(yes):
-                    a = self.predicate(yes, p.fork(), want)
-                    b = self.predicate([*no, *body[i + 1 :]], p, want)
-                    return either(self.test(c, p), a, b)
+                    t, q = self.test(c, p), p.fork()
+                    q.checks, q.params, q.reads = p.checks, p.params, p.reads
+                    with q.under(t):
+                        a = self.predicate(yes, q, want)
+                    with p.under(Not(t)):
+                        b = self.predicate([*no, *body[i + 1 :]], p, want)
+                    return self.either(t, a, b, s, p)
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     p.frame.env[name] = self.term(value, p)
-                    continue
                 case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                     p.frame.env[name] = self.term(value, p)
-                    continue
                 case ast.Assert() if not p.binders:
                     self.assertion(s, p)
-                    continue
-            raise p.frame.method.error(
-                s, "a predicate has no effects", "It may name things, test with `if`, and return."
-            )
-        raise p.frame.method.error(p.frame.method.node, "this predicate may end without returning")
+                case ast.Assert():
+                    remedy = "Assert it once, over all of them: `assert all(… for x in Kind), id`."
+                    raise m.error(s, "an assert under all(…) or any(…), or in a loop", remedy)
+                case _:
+                    remedy = "It may name things, test with `if`, and return."
+                    raise m.error(s, "a predicate has no effects", remedy)
+        raise m.error(m.node, "this predicate may end without returning", "End it with `return`.")
 
     def assertion(self, s: ast.Assert, p: Path) -> None:
         if not (isinstance(s.msg, ast.Constant) and isinstance(s.msg.value, str)):
@@ -298,9 +389,9 @@ def number(k: int) -> Lit:
     return Lit(k, Range(k, k))
 
 
-def either(c: Term, a: Term, b: Term) -> Term:
-    """`a if c else b`; a bare None is none of the kind of the other."""
-    return Ite(c, none(b.type) if a == none(bool) else a, none(a.type) if b == none(bool) else b)
+def counted(n: int, noun: str) -> str:
+    """`no index`, `1 index`, `2 arguments`"""
+    return f"no {noun}" if n == 0 else f"{n} {noun}" + ("s" if n > 1 else "")
 
 
 def _returns(block: Sequence[ast.stmt]) -> bool:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 from ..answers import Errno
 from ..errors import SpecError
 from ..machine import Machine
-from ..specification import Class, Form, Property, Specification
-from ..terms import TRUE, And, Eq, Field, Implies, Kind, Not, Or, Read, Term, Var, blank, forall, none
+from ..specification import Case, Class, Form, Property, Specification
+from ..terms import And, Assign, Eq, FALSE, Field, Implies, Kind, Not, Or, Read, TRUE, Term, Var, blank, forall, none
 from .operations import Operations
 from .path import Frame, Path
 
@@ -23,6 +24,7 @@ class Compiler(Operations):
             if marks.get("role") in ("operation", "event"):
                 self.operation(n, marks["role"] == "event")
         self.assembly.check_patches()
+        self.spec.cases = [self.ended(c) for c in self.spec.cases]
         for n, marks in roles.items():
             if isinstance(marks.get("role"), Form):
                 self.law(n, marks)
@@ -30,6 +32,16 @@ class Compiler(Operations):
         self.check_ids()
         self.check_scopes()
         return self.spec
+
+    def ended(self, c: Case) -> Case:
+        """A call that ends leaves blank fields, those too that only later steps were found to need."""
+        gone = [a for a in c.effects if a.field.is_live and a.field.kind.is_call and a.value == FALSE]
+        more = []
+        for a in gone:
+            written = {e.field for e in c.effects if e.args == a.args}
+            missing = [f for f in self.spec.fields if f.kind == a.field.kind and f not in written]
+            more += [Assign(f, a.args, blank(f)) for f in missing]
+        return replace(c, effects=(*c.effects, *more)) if more else c
 
     def check_head(self) -> None:
         c = self.machine
@@ -59,7 +71,7 @@ class Compiler(Operations):
             raise m.error(m.node, f"the id {id!r} is not qualified", f'Write "{self.spec.machine}.{id}".')
         if not m.fn.__doc__ and not marks.get("lemma"):
             raise m.error(m.node, "the property has no sentence", "Say the law in one sentence, as the docstring.")
-        env = {n: Var(n, self.type(hint)) for n, hint in m.parameters().items()}
+        env = {n: Var(n, t) for n, t in self.parameters(m).items()}
         term: Term = TRUE
         if marks["role"] is not Form.CHECK:
             self.old_allowed, self.operation_name = True, name

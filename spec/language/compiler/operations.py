@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
 
 from ..answers import Errno
 from ..assembly import Method, Patch, written
@@ -24,7 +23,7 @@ from ..terms import (
     walk,
 )
 from .effects import decides, merges
-from .expressions import called_method, is_word
+from .expressions import called_method
 from .path import Caller, Frame, Marker, Path, Todo, chain
 from .steps import Steps
 
@@ -46,7 +45,7 @@ class Operations(Steps):
         assert m is not None
         self.operation_name, self.is_event = name, event
         self.points, self._answers = {}, {}
-        env: dict[str, Term] = {n: Var(n, self.type(hint)) for n, hint in m.parameters().items()}
+        env: dict[str, Term] = {n: Var(n, t) for n, t in self.parameters(m, optional=False).items()}
         p = Path(Frame(m, env))
         for v in env.values():
             assert isinstance(v, Var)
@@ -62,9 +61,9 @@ class Operations(Steps):
                 case Marker():
                     todo = self.marker(s, todo, p)
                 case Patch():
-                    env = {n: self.at_patch(n, s, p) for n in s.method.parameters()}
+                    env = {n: self.at_patch(n, t, s, p) for n, t in self.parameters(s.method).items()}
                     p.callers.append(Caller(p.frame, None, todo, patch=True))
-                    p.frame, todo = Frame(s.method, env), chain([*s.method.body, Marker("leave")], None)
+                    p.frame, todo = p.frame.inner(s.method, env), chain([*s.method.body, Marker("leave")], None)
                 case ast.If() if not merges(s) and decides([*s.body, *s.orelse]):
                     todo = self.row_test(s, todo, p)
                 case ast.Return() | ast.Raise():
@@ -137,15 +136,16 @@ class Operations(Steps):
         if called_method(call) is None or p.conds or p.binders:
             return None
         frame = self.enter(call, p)
-        return frame if frame and (_raises(frame.method.body) or _changes(frame.method.body)) else None
+        return frame if frame and self.acts(frame.method) else None
 
-    def at_patch(self, name: str, s: Patch, p: Path) -> Term:
+    def at_patch(self, name: str, t: Type, s: Patch, p: Path) -> Term:
         if name not in p.frame.env:
             raise s.method.error(
                 s.method.node,
                 f"{name!r} is not known at the row that this method changes",
                 f"Known there: {', '.join(p.frame.env)}.",
             )
+        self.demand(p.frame.inner(s.method, {}), s.method.node, p.frame.env[name], t, f"parameter {name!r}")
         return p.frame.env[name]
 
     def leave(self, s: ast.Return | ast.Raise, p: Path) -> Todo:
@@ -324,23 +324,3 @@ def _text(m: Method, node: ast.expr) -> str:
     """A literal text, or a constant of the module."""
     found = m.resolve(node)
     return found if isinstance(found, str) else str(ast.literal_eval(node))
-
-
-def _raises(body: Sequence[ast.stmt]) -> bool:
-    return any(isinstance(n, (ast.Raise, Patch)) for s in body for n in ast.walk(s))
-
-
-def _changes(body: Sequence[ast.stmt]) -> bool:
-    """Are there effects or choices in it (writes, loops, calls for their effect)?"""
-    for s in body:
-        for n in ast.walk(s):
-            if isinstance(n, (ast.Attribute, ast.Subscript)) and isinstance(n.ctx, ast.Store) or isinstance(n, ast.For):
-                return True
-            if isinstance(n, ast.Expr) and not isinstance(n.value, ast.Constant):
-                return True
-            if isinstance(n, ast.Call) and (is_word(n, "choose") or is_word(n, "any_of")):
-                return True
-    return False
-
-
-__all__ = ["Operations"]

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,9 +30,15 @@ class Frame:
 
     method: Method
     env: dict[str, Term]
+    within: tuple[Method, ...] = ()  # the methods that are being read around it
 
     def copy(self) -> Frame:
-        return Frame(self.method, dict(self.env))
+        """A frame whose names may be given other meanings."""
+        return Frame(self.method, dict(self.env), self.within)
+
+    def inner(self, method: Method, env: dict[str, Term]) -> Frame:
+        """The frame of a method that is entered from this one."""
+        return Frame(method, env, (*self.within, self.method))
 
 
 @dataclass
@@ -98,6 +106,14 @@ class Path:
                 setattr(new, k, type(v)(v))
         new.frame = self.frame.copy()
         return new
+
+    @contextmanager
+    def under(self, *conditions: Term) -> Iterator[None]:
+        """What is read meanwhile matters only where the conditions hold."""
+        n = len(self.conds)
+        self.conds += conditions
+        yield
+        del self.conds[n:]
 
     @property
     def home(self) -> Frame:
