@@ -18,10 +18,21 @@ from accelspec.model.trace import State
 from accelspec.model.verdict import Budget, Status
 from accelspec.spec.language import compile_machine
 from accelspec.spec.language.answers import Errno
-from accelspec.spec.language.specification import Form, Specification
+from accelspec.spec.language.specification import Form, Param, Role, Specification
 from accelspec.spec.language.terms import FALSE, TRUE, Any_, Assign, Field, Not, Range, Read, Var, forall
 
 DEPTH = 6
+
+
+def whatever_is_there(spec: Specification) -> Specification:
+    """The environment chooses among all objects; `none` only in a scope that has no object."""
+
+    def free(p: Param) -> Param:
+        return replace(p, where=TRUE) if p.role is Role.CHOSEN else p
+
+    return replace(spec, cases=[replace(c, params=tuple(map(free, c.params))) for c in spec.cases])
+
+
 CASES: list[tuple[Specification, Mapping[str, int]]] = [
     (compile_machine(Leases), {"Client": 2, "Engine": 2, "Lease": 2}),
     (compile_machine(Leases), {"Client": 2, "Engine": 1, "Lease": 1}),
@@ -31,6 +42,8 @@ CASES: list[tuple[Specification, Mapping[str, int]]] = [
     (machines.devices(2), {"Device": 1}),
     (machines.files(), {"Process": 2, "Fd": 1, "File": 2, "Buffer": 1}),
     (machines.files(leak=True), {"Fd": 2, "File": 1, "Buffer": 2}),
+    (whatever_is_there(machines.files()), {"Fd": 1, "File": 1, "Buffer": 2}),
+    (whatever_is_there(machines.files()), {"Fd": 1, "File": 1, "Buffer": 0}),
     (machines.locks(), {"Lock": 2, "work()": 2}),
 ]
 
@@ -53,7 +66,7 @@ def test_the_same_violations_as_the_plain_search_and_as_short(spec: Specificatio
 
 @pytest.mark.parametrize(("spec", "scope"), CASES, ids=lambda x: getattr(x, "name", str(x)))
 def test_the_same_moves_as_the_interpreter(spec: Specification, scope: Mapping[str, int]) -> None:
-    """From states near the initial ones: every solution of the formula for a step is a move of the interpreter, and back."""
+    """Near the initial states: each solution of the formula for a step is a move of the interpreter, and back."""
     machine, unrolling = Interpreter(spec, scope), Unrolling(spec, scope)
     states = list(machine.initial())[:2]
     for s in states:
