@@ -67,6 +67,7 @@ class Calls:
         self._mapping_numbers = count(FIRST_MAPPING)
         self._asleep: list[tuple[int, int, Call]] = []
         self._woken: list[tuple[int, int, int]] = []
+        self._stuck: list[Call] = []  # they wait for a lock for ever, and hold what they hold
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Call:
         """Prepare the call that the method `name` makes, for a Scheduler or run_threads; nothing runs yet.
@@ -90,6 +91,7 @@ class Calls:
         result = call.run()
         if not call.done:
             if call.at is not None and call.at.kind == "lock":
+                self._stuck.append(call)
                 return Outcome.DEADLOCK
             self._asleep.append((args[0], args[1], call))
         self.settle()

@@ -7,7 +7,7 @@ a state machine cannot hold: capacities, bonds and PASIDs summed over all queues
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from .kernel import Finding, Mm, Vma
 from .lifecycle import DeviceState, QueueState
@@ -136,6 +136,13 @@ def _i35(system: System) -> Iterator[str]:
                 yield f"queues {b.serial} and {a.serial}: one PASID does not mean one address space"
 
 
+def _l03(system: System) -> Iterator[str]:
+    for p, n in system.sleeping():
+        q = system.queue_of(p, n)
+        if q is not None and q.dead:
+            yield f"process {p} sleeps on queue {q.serial}, which will never complete anything"
+
+
 def _l04(system: System) -> Iterator[str]:
     for pasid, mm in system.kernel.iommu.pasids.items():
         if not mm.alive and mm.pins == 0:
@@ -154,6 +161,7 @@ CHECKS: Final = (
     Check("uacce.I33", "hardware queues are not aliased", _i33),
     Check("uacce.I34", "available and used hardware queues add up to the capacity", _i34),
     Check("uacce.I35", "queues of one device have one PASID exactly if they have one address space", _i35),
+    Check("uacce.L03", "nobody sleeps on a removed queue", _l03),
     Check("uacce.L04", "a PASID goes with the last user of its address space", _l04),
 )
 
@@ -179,6 +187,30 @@ def check(system: System) -> list[Finding]:
     """
     broken = [Finding(law.id, text) for law in CHECKS for text in law.broken(system)]
     return [*system.findings, *broken]
+
+
+def residue(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Return what differs between two observations, by path: for a call that failed there should be nothing (I07, I26).
+
+    Left out is what even a failing call changes: who exists, which signals were got, what was noticed, and the PASID
+    that an address space keeps from its first bond on.
+    """
+    return list(_differences("", _comparable(before), _comparable(after)))
+
+
+def _comparable(seen: dict[str, Any]) -> dict[str, Any]:
+    processes = {
+        p: {**process, "signals": [], "pasid": None} for p, process in seen["processes"].items() if process["fds"]
+    }
+    return {**seen, "processes": processes, "findings": []}
+
+
+def _differences(path: str, before: Any, after: Any) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in {**before, **after}:
+            yield from _differences(f"{path}/{key}", before.get(key), after.get(key))
+    elif before != after:
+        yield f"{path}: {before} became {after}"
 
 
 def unexpected(system: System) -> list[Finding]:

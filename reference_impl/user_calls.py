@@ -253,6 +253,7 @@ class UserCalls(Calls):
 
     def queue_of(self, p: int, n: int) -> UacceQueue | None:
         """Return the queue behind descriptor `n`, None where there is none."""
-        file = self._process(p).files.files.get(n)
+        process = self.kernel.processes.get(p)
+        file = process.files.files.get(n) if process is not None else None
         queue = file.private_data if file is not None else None
         return queue if isinstance(queue, UacceQueue) else None

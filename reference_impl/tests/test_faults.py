@@ -275,3 +275,13 @@ def test_unknown_fault_is_named_and_faults_combine() -> None:
     with pytest.raises(UsageError, match="did you mean 'B-09a'"):
         System(faults=["B-09"])
     assert System(faults=["S-02", "S-29", "S-05"]).behaviour.remove_clears_ops is False
+
+
+def test_residue_names_what_a_failing_call_left() -> None:
+    system = Scene(["S-02"], "6.12.117").ready()
+    before = system.observe()
+    system.inject("get_queue", Errno.EBUSY)
+    system.open(0, 0, 3)
+    left = checks.residue(before, system.observe())
+    assert len(left) == 1
+    assert left[0].startswith("/bonds: [] became [{'device': 0")

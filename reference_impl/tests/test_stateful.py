@@ -31,10 +31,14 @@ class Driver(RuleBasedStateMachine):
             self.system.alloc(d)
         self.system.register(0)
         self.system.open(0, 0, 3)
+        self.before = self.system.observe()
+        self.partial = False
 
     def note(self, result: int) -> None:
         assert result != Outcome.OOPS, self.system.findings
         assert result != Outcome.DEADLOCK, self.system.findings
+        if result < 0 and self.behaviour == "intended" and not self.partial:
+            assert checks.residue(self.before, self.system.observe()) == []
         type(self).steps += 1
         type(self).succeeded += result >= 0
 
@@ -92,13 +96,17 @@ class Driver(RuleBasedStateMachine):
         if not self.system.alive(self.system.mappings[m].process):
             return
         if what == "munmap":
+            self.partial = "alloc:vma" in self.system.kernel.injector.pending()  # what was split stays so
             self.note(self.system.munmap(m, at, data.draw(st.integers(1, 2))))
         elif what == "mprotect":
+            self.partial = "alloc:vma" in self.system.kernel.injector.pending()
             self.note(self.system.mprotect(m, at, 1, writable=data.draw(st.booleans())))
         elif what == "touch":
             self.note(self.system.touch(m, at, write=data.draw(st.booleans())))
         else:
-            self.note(self.system.mremap(m, 2 - at, 1, first=at, move=what == "move"))
+            size = 2 - at if what == "move" else 1
+            self.partial = "alloc:vma" in self.system.kernel.injector.pending()
+            self.note(self.system.mremap(m, 2 - at, size, first=at, move=what == "move"))
 
     @rule(p=PROCESS, c=PROCESS)
     def fork(self, p: int, c: int) -> None:
@@ -132,6 +140,8 @@ class Driver(RuleBasedStateMachine):
     @invariant()
     def laws_hold(self) -> None:
         assert checks.unexpected(self.system) == []
+        self.before = self.system.observe()
+        self.partial = False
 
     def teardown(self) -> None:
         self.system.kernel.injector.clear()
