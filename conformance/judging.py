@@ -49,16 +49,16 @@ class Said(msgspec.Struct, frozen=True):
     loop: int | None = None
 
 
-def said(verdict: Verdict) -> Said:
-    """A verdict as it crosses from a worker process."""
+def said(verdict: Verdict, scope_name: str = "") -> Said:
+    """A verdict as it crosses from a worker process; `scope_name` is what the author calls its scope."""
     loop = verdict.trace.loop if verdict.trace is not None else None
-    return Said(verdict.property, word_of(verdict), steps_of(verdict.trace), loop)
+    return Said(verdict.property, word_of(verdict, scope_name), steps_of(verdict.trace), loop)
 
 
 def merge(spec: Specification, law: Property, words: Sequence[Said]) -> Result:
     """The result about one property: the strongest word, the shortest trace, and why no stronger word was found."""
     why_not = spec.not_applicable.get(law.id)
-    ranked = sorted(_without_overruled(law, words), key=_strength)
+    ranked = _ranked(spec, law, words)
     best = ranked[0] if ranked else Said(law.id, Word("none", Status.UNKNOWN, reason="no engine spoke about it"))
     if why_not is not None:
         best = Said(law.id, Word("author", Status.NOT_APPLICABLE, reason=why_not))
@@ -79,6 +79,7 @@ def merge(spec: Specification, law: Property, words: Sequence[Said]) -> Result:
         judgement=judge(expected, law.form, best.word.verdict),
         engine=best.word.engine,
         scope=best.word.scope,
+        scope_name=best.word.scope_name,
         depth=best.word.depth,
         trace=best.trace,
         loop=best.loop,
@@ -111,15 +112,16 @@ def disagreements(spec: Specification, law: Property, words: Iterable[Said]) -> 
 
 
 def phrase(word: Word | Result) -> str:
-    """A verdict in words: "proved for any number of objects", "holds to depth 8 of Fd=2"."""
-    where = scope_text(word.scope) if word.scope else ""
+    """A verdict in words: "proved for any number of objects", "holds to depth 8 in Fd=2"."""
+    named = word.scope_name or (scope_text(word.scope) if word.scope else "")
+    where = f"in {named!r}" if word.scope_name else f"in {named}" if named else ""
     match word.verdict:
         case Status.PROVED:
-            return f"proved for {where}" if where else "proved for any number of objects"
+            return f"proved {where}" if where else "proved for any number of objects"
         case Status.EXHAUSTED:
-            return f"exhausted {where}"
+            return f"holds in every state {where}"
         case Status.HOLDS_TO:
-            return f"holds to depth {word.depth} of {where}"
+            return f"holds to depth {word.depth} {where}"
         case other:
             return str(other.value).replace("_", " ")
 
@@ -167,14 +169,21 @@ def _expected(spec: Specification, law: Property, words: Sequence[Said]) -> Expe
     return None if undecidable else Expected.HOLDS
 
 
-def _without_overruled(law: Property, words: Sequence[Said]) -> list[Said]:
-    """Without `vacuous` where that only means that this scope was too small, or this engine does not look there.
+def _ranked(spec: Specification, law: Property, words: Sequence[Said]) -> list[Said]:
+    """The words that count, the strongest first.
 
-    Locks are no rows: that no row asserts a law of the lock graph says nothing about it.
+    `vacuous` does not where that only means that one scope was too small, or that this engine does not look there:
+    locks are no rows, that no row asserts a law of the lock graph says nothing about it.  And a violation that is
+    listed is not gone because one scope is too small for it, as long as another one was not looked at to its end.
     """
-    reached = any(w.word.scope is not None and (w.word.verdict.holds or w.trace) for w in words)
-    elsewhere = law.cls is Class.LOCK_GRAPH and len(words) > 1
-    return [w for w in words if not ((reached or elsewhere) and w.word.verdict is Status.VACUOUS)]
+    explored = [w for w in words if w.word.engine.startswith("explore")]
+    vacuous_everywhere = all(w.word.verdict is Status.VACUOUS for w in explored)
+    if not vacuous_everywhere or (law.cls is Class.LOCK_GRAPH and len(words) > len(explored)):
+        words = [w for w in words if w.word.verdict is not Status.VACUOUS]
+    ended_early = [w for w in explored if w.word.verdict in (Status.HOLDS_TO, Status.UNKNOWN)]
+    if law.id in spec.known and ended_early:
+        words = [w for w in words if w.word.verdict is not Status.EXHAUSTED]
+    return sorted(words, key=_strength)
 
 
 def _strength(said: Said) -> tuple[int, int, int]:
@@ -187,7 +196,11 @@ def _reason(best: Said, ranked: Sequence[Said]) -> str:
     """The reason of the word itself; for what holds in a scope only, why no other engine said more."""
     if best.word.reason or best.word.scope is None or not best.word.verdict.holds:
         return best.word.reason
-    others = (w.word for w in ranked if w.word.verdict is Status.UNKNOWN and w.word.reason)
+    others = (
+        w.word
+        for w in ranked
+        if w.word.verdict is Status.UNKNOWN and w.word.reason and w.word.engine != best.word.engine
+    )
     return "; ".join(dict.fromkeys(f"{w.engine}: {w.reason}" for w in others))
 
 

@@ -238,10 +238,10 @@ def scopes_for(spec: Specification, wished: Mapping[str, int]) -> dict[str, dict
     Kinds that the specification does not have are passed over, as another machine of the same run may have them.
     """
     kinds = {k.name for k in spec.kinds}
-    scopes = {name: dict(sizes) for name, sizes in spec.scopes.items()} or {"default": {}}
+    scopes = {name: dict(sizes) for name, sizes in spec.scopes.items()} or {"": {}}
     if not wished:
         return scopes
-    return {"given": next(iter(scopes.values())) | {k: n for k, n in wished.items() if k in kinds}}
+    return {"": next(iter(scopes.values())) | {k: n for k, n in wished.items() if k in kinds}}
 
 
 def check_scope(specs: Iterable[Specification], wished: Mapping[str, int]) -> None:

@@ -73,6 +73,7 @@ class Word(Struct, frozen=True):
     depth: int | None = None
     reason: str = ""
     elapsed: Annotated[float | None, Meta(description="seconds, for all properties together")] = None
+    scope_name: Annotated[str, Meta(description="the author's name of the scope")] = ""
 
 
 class Known(Struct, frozen=True):
@@ -110,6 +111,7 @@ class Result(OfRevision, frozen=True, kw_only=True):
     judgement: Judgement
     engine: str
     scope: Annotated[dict[str, int] | None, Meta(description="kind -> how many; null: any number")] = None
+    scope_name: Annotated[str, Meta(description="the author's name of the scope")] = ""
     depth: int | None = None
     trace: list[Step] | None = None
     loop: Annotated[int | None, Meta(description="an endless run: its steps from this one on (from 0) repeat")] = None
@@ -315,10 +317,10 @@ def _call(move: Move, scope: Mapping[str, int]) -> str:
     return ""
 
 
-def word_of(verdict: Verdict) -> Word:
-    """A verdict without its trace."""
-    scope = dict(verdict.scope) if verdict.scope is not None else None
-    return Word(verdict.engine, verdict.status, scope, verdict.depth, verdict.reason, verdict.elapsed)
+def word_of(verdict: Verdict, scope_name: str = "") -> Word:
+    """A verdict without its trace; `scope_name` is what the author calls its scope."""
+    v, scope = verdict, dict(verdict.scope) if verdict.scope is not None else None
+    return Word(v.engine, v.status, scope, v.depth, v.reason, v.elapsed, scope_name if scope else "")
 
 
 def short(path: str) -> str:

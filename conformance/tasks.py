@@ -8,9 +8,8 @@ process; what it finds crosses back as the structures of `results`.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -113,9 +112,9 @@ def run(task: Task, means: Means) -> Iterator[Message]:
 def _prove(task: Task, spec: Specification, budget: Budget) -> Iterator[Message]:
     from accelspec.model.prove import prove
 
-    scope = next(iter(scopes_for(spec, dict(task.scope)).values()))
+    name, scope = next(iter(scopes_for(spec, dict(task.scope)).items()))
     for verdict in prove(spec, scope, budget, 1):
-        yield said(verdict)
+        yield said(verdict, name)
 
 
 def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> Iterator[Message]:
@@ -124,25 +123,24 @@ def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> I
     from accelspec.model.progress import progress
 
     scopes = scopes_for(spec, dict(task.scope))
-    rows: Counter[str] = Counter()
-    small = []
+    runs: dict[str, Explored] = {}
 
     def replay(trace: Trace) -> bool:
         return replay_natively(entry.cls, trace)
 
     for n, (name, scope) in enumerate(scopes.items()):
+        if budget.stop():
+            return
         part = _part(budget, len(scopes) - n)
-        explored = explore(spec, scope, part, replay=replay)
-        rows.update(explored.rows)
+        explored = runs[name] = explore(spec, scope, part, replay=replay)
         for verdict in explored.verdicts:
-            yield said(verdict)
+            yield said(verdict, name)
         yield _exploration(explored, name, part.elapsed)
-        if explored.complete and explored.states <= SMALL:
-            small.append(scope)
-    yield from _lint(spec, replace(explored, rows=dict(rows)))
-    for n, scope in enumerate(small):
-        for verdict in progress(spec, scope, _part(budget, len(small) - n), replay=replay):
-            yield said(verdict)
+    yield from _lint(spec, list(runs.values()), budget)
+    small = [name for name, run in runs.items() if run.complete and run.states <= SMALL]
+    for n, name in enumerate(small):
+        for verdict in progress(spec, scopes[name], _part(budget, len(small) - n), replay=replay):
+            yield said(verdict, name)
 
 
 def _part(budget: Budget, parts: int) -> Budget:
@@ -165,10 +163,10 @@ def _exploration(explored: Explored, name: str, elapsed: float | None) -> Explor
     )
 
 
-def _lint(spec: Specification, explored: Explored) -> Iterator[Finding]:
+def _lint(spec: Specification, runs: list[Explored], budget: Budget) -> Iterator[Finding]:
     from accelspec.model.lint import lint
 
-    for f in lint(spec, explored):
+    for f in lint(spec, runs, budget):
         yield Finding(
             machine=spec.machine,
             revision=spec.revision,

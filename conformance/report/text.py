@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from accelspec.model.verdict import Status
 
-from ..results import Campaign, Disagreement, Finding, Judgement, Result, ResultFile, Revision, Step
+from ..results import Campaign, Disagreement, Exploration, Finding, Judgement, Result, ResultFile, Revision, Step
 from .traces import calls, lines
 from .words import cell, number, phrase, plural, scope_text, seconds, summary, verdicts
 
@@ -43,12 +43,7 @@ def section(file: ResultFile, revision: Revision) -> str:
     if lemmas := [r for r in results if r.lemma]:
         lines += _wrapped(f"{plural(len(lemmas), 'lemma')} and laws of the types: {verdicts(lemmas)}", 2)
     for e in (e for e in file.explorations if (e.machine, e.revision) == of):
-        extent = f"to depth {e.depth}" + (", every state" if e.complete else ", not all of them")
-        lines += _wrapped(
-            f"explored {scope_text(e.scope)}: {plural(e.states, 'state')}, "
-            f"{plural(e.transitions, 'transition')}, {extent} ({seconds(e.elapsed)})",
-            2,
-        )
+        lines += _wrapped(exploration(e), 2)
     for c in (c for c in file.campaigns if (c.machine, c.revision) == of):
         lines += campaign(c)
     for f in (f for f in file.findings if (f.machine, f.revision) == of):
@@ -64,6 +59,16 @@ def section(file: ResultFile, revision: Revision) -> str:
         lines += ["", "  violated, as the revision lists:"]
         lines += [_known_line(r, width) for r in known]
     return "\n".join(lines) + "\n"
+
+
+def exploration(e: Exploration) -> str:
+    """One finite scope: how much of it was looked at."""
+    where = f"{e.name!r}" if e.name else scope_text(e.scope)
+    if e.depth < 0:
+        return f"explored {where}: nothing, the budget ended ({seconds(e.elapsed)})"
+    extent = f"all to depth {e.depth}" if e.complete else f"not all: the budget ended behind depth {e.depth}"
+    states = f"{plural(e.states, 'state')}, {number(e.transitions)} transitions"
+    return f"explored {where}: {states}, {extent} ({seconds(e.elapsed)})"
 
 
 def _known_line(r: Result, width: int) -> str:

@@ -115,7 +115,7 @@ def test_explore_finds_what_the_revision_lists_and_nothing_else(accelspec: Run) 
     told = accelspec("explore", PRINTER)
     assert told.code == 0
     assert "printer.P01  3 calls  nothing_starts_without_a_tray ends at start.ok" in told.out
-    assert "explored Process=2,Job=2: 23 states" in told.out
+    assert "explored 'two': 23 states" in told.out
     assert "explore printer@1 ..." in told.err
     assert "explored" not in told.err
 

@@ -52,10 +52,10 @@ def proved(id: str, scope: dict[str, int] | None = None) -> Said:
 
 
 def exhausted(id: str, scope: dict[str, int], status: Status = Status.EXHAUSTED, depth: int | None = None) -> Said:
-    return Said(id, Word("explorer", status, scope, depth, elapsed=2.0))
+    return Said(id, Word("explore", status, scope, depth, elapsed=2.0))
 
 
-def violated(id: str, scope: dict[str, int], steps: int, engine: str = "explorer") -> Said:
+def violated(id: str, scope: dict[str, int], steps: int, engine: str = "explore") -> Said:
     return Said(id, Word(engine, Status.VIOLATED, scope, elapsed=2.0), [STEP] * steps)
 
 
@@ -186,19 +186,46 @@ def test_the_strongest_word_wins_and_its_reason_is_why_no_engine_said_more(first
     scope = {"Job": 2}
     unknown = Said(p.id, Word("induction", Status.UNKNOWN, reason="not inductive"))
     merged = merge(first, p, [unknown, exhausted(p.id, scope, Status.HOLDS_TO, 4), exhausted(p.id, scope)])
-    assert (merged.verdict, merged.scope, merged.engine) == (Status.EXHAUSTED, scope, "explorer")
+    assert (merged.verdict, merged.scope, merged.engine) == (Status.EXHAUSTED, scope, "explore")
     assert merged.reason == "induction: not inductive"
     assert merge(first, p, [exhausted(p.id, scope), proved(p.id)]).verdict is Status.PROVED
     assert merge(first, p, [proved(p.id, scope={"Job": 1}), proved(p.id)]).scope is None
-    vacuous = Said(p.id, Word("explorer", Status.VACUOUS, scope, reason="never taken"))
+    vacuous = Said(p.id, Word("explore", Status.VACUOUS, scope, reason="never taken"))
     assert merge(first, p, [proved(p.id), vacuous]).verdict is Status.VACUOUS
+
+
+def test_vacuous_in_one_scope_is_not_vacuous(first: Specification) -> None:
+    p = law(first, "printer.P03")
+    vacuous = exhausted(p.id, {"Job": 1}, Status.VACUOUS)
+    reached = Said(p.id, Word("explore", Status.PROVED, {"Job": 2}), [STEP])
+    assert merge(first, p, [vacuous, reached]).verdict is Status.PROVED
+    unknown = exhausted(p.id, {"Job": 2}, Status.UNKNOWN)
+    assert merge(first, p, [vacuous, unknown]).judgement is Judgement.UNDECIDED
+    assert merge(first, p, [vacuous]).judgement is Judgement.NEW
+
+
+def test_a_known_violation_is_not_gone_while_a_scope_is_not_looked_at_to_its_end(first: Specification) -> None:
+    p = law(first, "printer.P01")
+    small = exhausted(p.id, {"Job": 1})
+    early = exhausted(p.id, {"Job": 2}, Status.HOLDS_TO, 3)
+    assert merge(first, p, [small]).judgement is Judgement.VANISHED
+    assert merge(first, p, [small, early]).judgement is Judgement.UNDECIDED
+    assert merge(first, p, [small, early, proved(p.id)]).judgement is Judgement.VANISHED
+
+
+def test_a_law_of_the_lock_graph_is_not_vacuous_because_no_row_asserts_it(first: Specification) -> None:
+    p = replace(law(first, "printer.P01"), cls=Class.LOCK_GRAPH)
+    vacuous = exhausted(p.id, {"Job": 1}, Status.VACUOUS)
+    cycle = Said(p.id, Word("progress", Status.VIOLATED, {"Job": 1}), [STEP])
+    assert merge(first, p, [vacuous, cycle]).verdict is Status.VIOLATED
+    assert merge(first, p, [vacuous, Said(p.id, Word("progress", Status.PROVED))]).verdict is Status.PROVED
 
 
 def test_the_shortest_trace_wins(first: Specification) -> None:
     p = law(first, "printer.P01")
     words = [violated(p.id, {"Job": 2}, 5, "bounded"), violated(p.id, {"Job": 2}, 3), proved(p.id)]
     merged = merge(first, p, words)
-    assert (merged.engine, len(merged.trace or ()), merged.judgement) == ("explorer", 3, Judgement.AS_EXPECTED)
+    assert (merged.engine, len(merged.trace or ()), merged.judgement) == ("explore", 3, Judgement.AS_EXPECTED)
     assert merged.known is not None
     assert merged.known.row == "start.ok"
 
@@ -219,8 +246,8 @@ def test_engines_disagree_only_about_the_same_runs(first: Specification) -> None
         return [d.parties for d in disagreements(first, p, words)]
 
     bad = violated(p.id, {"Job": 2}, 3)
-    assert found(bad, proved(p.id)) == [["explorer", "induction"]]
-    assert found(bad, exhausted(p.id, {"Job": 2, "Tray": 1})) == [["explorer", "explorer"]]
+    assert found(bad, proved(p.id)) == [["explore", "induction"]]
+    assert found(bad, exhausted(p.id, {"Job": 2, "Tray": 1})) == [["explore", "explore"]]
     assert found(bad, exhausted(p.id, {"Job": 1})) == []
     assert found(bad, exhausted(p.id, {"Job": 2}, Status.HOLDS_TO, 3)) != []
     assert found(bad, exhausted(p.id, {"Job": 2}, Status.HOLDS_TO, 2)) == []
