@@ -17,7 +17,6 @@ from ..terms import (
     Eq,
     Field,
     Implies,
-    Ite,
     Kind,
     Not,
     Or,
@@ -52,10 +51,13 @@ def decides(stmts: Sequence[ast.stmt]) -> bool:
 
 
 def merges(s: ast.If) -> bool:
+    """Is it an `if when(…)`?"""
     return is_word(s.test, "when")
 
 
 class Effects(Expressions):
+    """Reads what changes the state."""
+
     operation_name = ""  # of the operation being read
 
     # ------------------------------------------------------------------ statements
@@ -68,10 +70,14 @@ class Effects(Expressions):
                 pass
             case ast.Assert():
                 self.assertion(s, p)
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                p.frame.env[name] = self.term(value, p)
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+            ):
                 self.name(name, value, p)
+            case ast.AugAssign(target=ast.Name(id=name) as target, op=ast.Add() | ast.Sub() as op, value=value):
+                known = ast.copy_location(ast.Name(target.id, ast.Load()), target)
+                self.name(name, ast.copy_location(ast.BinOp(known, op, value), s), p)
             case ast.Assign(targets=[target], value=value):
                 self.write(p, target, self.term(value, p, want=self.cell(target, p).type))
             case ast.AugAssign(target=target, op=ast.Add() | ast.Sub() as op, value=value):
@@ -96,10 +102,13 @@ class Effects(Expressions):
                 )
 
     def block(self, body: Sequence[ast.stmt], p: Path) -> None:
+        """Read statements that decide nothing."""
         for s in body:
             self.effect(s, p)
 
     def name(self, name: str, value: ast.expr, p: Path) -> None:
+        """Give a name to a value, to what is chosen, or to what is created."""
+        self.may_name(name, value, p)
         if is_word(value, "choose") or is_word(value, "any_of"):
             assert isinstance(value, ast.Call)
             p.frame.env[name] = self.choose(p, name, value)
@@ -108,11 +117,17 @@ class Effects(Expressions):
         else:
             p.frame.env[name] = self.term(value, p)
 
+    def may_name(self, name: str, at: ast.AST, p: Path) -> None:
+        """A name by which a lock is held keeps its meaning until the lock is given back."""
+        if any(x.owner == name and x.frame.method is p.frame.method for x in p.locks):
+            remedy = "Use another name: the lock is given back by this one."
+            raise p.frame.method.error(at, f"{name!r} names the owner of a lock that is held", remedy)
+
     def perform(self, s: ast.stmt, call: ast.Call, p: Path) -> None:
         """A call for its effect."""
         m = p.frame.method
         if is_word(call, "free"):
-            x = self.term(call.args[0], p)
+            x = self.term(self.words(call, 1, p)[0], p)
             if not isinstance(x.type, Kind) or x.type.permanent:
                 raise m.error(
                     s, f"a {type_name(x.type)} cannot be freed", "Objects of an `always=True` kind are never freed."
@@ -121,7 +136,7 @@ class Effects(Expressions):
         elif is_word(call, "require"):
             if p.binders:
                 raise m.error(s, "require(…) in a loop", "Say it before the loop, with all(…).")
-            p.guards.append(Implies(p.cond, self.test(call.args[0], p)))
+            p.guards.append(Implies(p.cond, self.test(self.words(call, 1, p)[0], p)))
             a = Assumption(self.operation_name, written(call.args[0]), m.file.name, s.lineno)
             if a not in self.spec.assumptions:
                 self.spec.assumptions.append(a)
@@ -146,7 +161,7 @@ class Effects(Expressions):
 
     def merged(self, s: ast.If, p: Path) -> None:
         """`if when(c):`, or a filter inside a loop: the conditions enter the effects."""
-        test = s.test.args[0] if merges(s) and isinstance(s.test, ast.Call) else s.test
+        test = self.words(s.test, 1, p)[0] if merges(s) and isinstance(s.test, ast.Call) else s.test
         c, start, ends = self.test(test, p), dict(p.frame.env), []
         if decides([*s.body, *s.orelse]):
             raise p.frame.method.error(
@@ -158,14 +173,15 @@ class Effects(Expressions):
             self.block(body, p)
             p.conds.pop()
             ends.append(p.frame.env)
-        p.frame.env = {
-            n: Ite(c, ends[0][n], ends[1][n]) for n in ends[0] if n in ends[1]
-        }  # names that both branches know
+        both = [n for n in ends[0] if n in ends[1]]  # the names that both branches know
+        p.frame.env = {n: self.either(c, ends[0][n], ends[1][n], s, p) for n in both}
 
     def loop(self, s: ast.For, p: Path) -> None:
         """An atomic loop over a kind: simultaneous, and so refused where the order would matter."""
         m = p.frame.method
         cls = m.resolve(s.iter)
+        if s.orelse:
+            raise m.error(s, "a loop with else", "Write what follows the loop behind it.")
         if not (isinstance(s.target, ast.Name) and is_kind(cls)):
             raise m.error(
                 s,
@@ -201,18 +217,25 @@ class Effects(Expressions):
     # ------------------------------------------------------------------ cells
 
     def write(self, p: Path, target: ast.expr, value: Term) -> None:
-        c = self.cell(target, p)
+        """Change a field; refused for what is rigid, is a lock, or is of another type."""
+        c, m = self.cell(target, p), p.frame.method
         if c.field.rigid:
-            raise p.frame.method.error(
-                target,
-                f"{c.field.name} is rigid: it is given at creation and never written",
-                "Drop `Rigid[…]` if it does change.",
-            )
-        if not same_type(c.type, value.type):
-            raise p.frame.method.error(
-                target, f"{c.field.name} holds a {type_name(c.type)}, not a {type_name(value.type)}"
-            )
+            remedy = "Drop `Rigid[…]` if it does change."
+            raise m.error(target, f"{c.field.name} is rigid: it is given at creation and never written", remedy)
+        if c.field.name in self.locks:
+            remedy = f"Write `with {written(target)}:` around what is done under it."
+            raise m.error(target, f"{c.field.name} is a lock: it is taken and given back", remedy)
+        self.fits(c.field, value, target, p)
         self.assign(p, c, value, target)
+
+    def fits(self, f: Field, value: Term, at: ast.AST, p: Path) -> None:
+        """May the field hold the value?"""
+        if value == none(value.type) and not f.optional:
+            remedy = f"Declare it as `{type_name(f.type)} | None`." if isinstance(f.type, Kind) else "Give it a value."
+            raise p.frame.method.error(at, f"{f.name} is never None", remedy)
+        if not same_type(f.type, value.type):
+            what = f"{f.name} holds a {type_name(f.type)}, not a {type_name(value.type)}"
+            raise p.frame.method.error(at, what, f"Give it a {type_name(f.type)}.")
 
     def assign(self, p: Path, c: Read, value: Term, at: ast.expr) -> None:
         if isinstance(c.field.type, Range):
@@ -242,14 +265,14 @@ class Effects(Expressions):
         taken = {q.var.name for q in p.params}
         x = Var(local if local not in taken else self.bound(local, k).name, k)
         p.params.append(Param(x, Role.NEW, Implies(p.cond, And(Not(self.live(x, p.effects)), Not(Eq(x, none(k)))))))
-        given = {a.arg: a.value for a in call.keywords}
-        if call.args:
+        given = {a.arg: a.value for a in call.keywords if a.arg is not None}
+        if call.args or len(given) < len(call.keywords):
             raise m.error(call, f"the fields of a {k.name} are given by name", f"Write {k.name}(field=value, …).")
         values: list[tuple[Field, Term]] = []
         for f in (f for f in self.spec.fields if f.kind == k and not f.is_live):
             if f.short in given and len(f.domain) == 1:
                 t = self.term(node := given.pop(f.short), p, want=f.type)
-                self.demand(p.frame, node, t, f.type, f.name)
+                self.fits(f, t, node, p)
                 if isinstance(f.type, Range):
                     self.in_range(p, f.name, f.type, t, call.lineno)
                 values.append((f, t))
@@ -286,7 +309,9 @@ class Effects(Expressions):
             and len(gen.generators) == 1
             and written(gen.elt) == written(gen.generators[0].target)
         ):
-            raise m.error(call, "choose takes `x for x in Kind if …`")
+            word = written(call.func)
+            remedy = f"Write `x = {word}(x for x in Queue if …)`."
+            raise m.error(call, f"{word} takes `x for x in Kind if …`", remedy)
         _, [(x, ok)], _ = self.generators(gen, p, "choose")
         taken = {q.var.name for q in p.params}
         c = Var(local if local not in taken else self.bound(local, x.type).name, x.type)

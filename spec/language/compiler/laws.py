@@ -8,17 +8,20 @@ from dataclasses import replace
 from typing import Any
 
 from ..answers import Errno
-from ..errors import SpecError
+from ..assembly import where
 from ..machine import Machine
+from ..sources import Source
 from ..specification import Case, Class, Form, Property, Specification
-from ..terms import And, Assign, Eq, FALSE, Field, Implies, Kind, Not, Or, Read, TRUE, Term, Var, blank, forall, none
+from ..terms import FALSE, TRUE, And, Assign, Eq, Field, Implies, Kind, Not, Or, Read, Term, Var, blank, forall, none
+from .declarations import type_name
+from .heads import check_head, check_ids, check_scopes
 from .operations import Operations
 from .path import Frame, Path
 
 
 class Compiler(Operations):
     def compile(self) -> Specification:
-        self.check_head()
+        self.spec.file = where(self.machine)[0]
         roles = {n: self.assembly.marks(n) for n in self.assembly.names()}
         for n, marks in roles.items():
             if marks.get("role") in ("operation", "event"):
@@ -29,8 +32,8 @@ class Compiler(Operations):
             if isinstance(marks.get("role"), Form):
                 self.law(n, marks)
         self.implied()
-        self.check_ids()
-        self.check_scopes()
+        check_ids(self.machine, self.spec)
+        check_scopes(self.machine, self.spec)
         return self.spec
 
     def ended(self, c: Case) -> Case:
@@ -43,27 +46,10 @@ class Compiler(Operations):
             more += [Assign(f, a.args, blank(f)) for f in missing]
         return replace(c, effects=(*c.effects, *more)) if more else c
 
-    def check_head(self) -> None:
-        c = self.machine
-        file, line = inspect.getsourcefile(c) or c.__module__, 0
-        try:
-            line = inspect.getsourcelines(c)[1]
-        except (OSError, TypeError):
-            pass
-        self.spec.file = file
-        for attribute, example in (
-            ("machine", "uacce"),
-            ("revision", "6.12.117"),
-            ("document", "linux 6.12.117 drivers/misc/uacce/uacce.c"),
-        ):
-            if not getattr(c, attribute):
-                raise SpecError(
-                    file, line, f"{c.__name__} has no {attribute}", f'Write `{attribute} = "{example}"` in the class.'
-                )
-
     # ------------------------------------------------------------------ stated properties
 
     def law(self, name: str, marks: dict[str, Any]) -> None:
+        """Read one stated property."""
         m = self.assembly.method(name)
         assert m is not None
         id = marks["id"] or f"{self.spec.machine}.{name}"
@@ -71,12 +57,22 @@ class Compiler(Operations):
             raise m.error(m.node, f"the id {id!r} is not qualified", f'Write "{self.spec.machine}.{id}".')
         if not m.fn.__doc__ and not marks.get("lemma"):
             raise m.error(m.node, "the property has no sentence", "Say the law in one sentence, as the docstring.")
+        if not (isinstance(marks["cls"], Class) and isinstance(marks["source"], Source)):
+            remedy = 'Write `@always("uacce.I05", STATE, deduced("why"))`.'
+            raise m.error(m.node, "a law has a class and a source", remedy)
+        if isinstance(marks.get("fair", ()), str):
+            raise m.error(m.node, "fair lists operations", f'Write `fair=("{marks["fair"]}",)`, with the comma.')
         env = {n: Var(n, t) for n, t in self.parameters(m).items()}
+        if env and marks["role"] is not Form.AFTER:
+            remedy = "Say it of all objects: `all(… for q in Queue)`."
+            raise m.error(m.node, f"the law has a parameter, {next(iter(env))!r}", remedy)
         term: Term = TRUE
         if marks["role"] is not Form.CHECK:
             self.old_allowed, self.operation_name = True, name
             term = self.predicate(m.body, Path(Frame(m, dict(env))))
             self.old_allowed = False
+            if term.type is not bool:
+                raise m.error(m.node, f"the law is a {type_name(term.type)}, not a condition", "Compare it with `is`.")
         if marks["role"] is Form.AFTER:
             self.check_after(name, marks["operation"], env)
         self.spec.properties.append(
@@ -151,55 +147,13 @@ class Compiler(Operations):
         xs = tuple(self.bound("x", k) for k in f.domain)
         return forall(xs, Or(self.live(xs[0]), Eq(Read(f, xs), blank(f))))
 
-    def check_scopes(self) -> None:
-        """A scope names kinds; calls in flight that this revision does not have are left out of it."""
-        kinds = [k.name for k in self.spec.kinds]
-        for name, sizes in self.spec.scopes.items():
-            for k in [k for k in sizes if k not in kinds]:
-                if not k.endswith("()"):
-                    what = f"scope {name!r} of {self.machine.__name__} names {k!r}, which is no kind"
-                    raise SpecError(self.spec.file, 0, what, f"There is: {', '.join(kinds)}.")
-                del sizes[k]
-
-    # ------------------------------------------------------------------ ids
-
-    def check_ids(self) -> None:
-        """No id stands for two properties; every id that an assert, `known` or `not_applicable` names exists."""
-        by_id: dict[str, Property] = {}
-        for p in self.spec.properties:
-            if p.id in by_id:
-                raise SpecError(
-                    p.file,
-                    p.line,
-                    f"{p.id} is the id of two properties",
-                    f"The other is {by_id[p.id].name}, line {by_id[p.id].line}.",
-                )
-            by_id[p.id] = p
-        for c in self.spec.cases:
-            for k in c.checks:
-                if not k.property.startswith("range:") and k.property not in by_id:
-                    raise SpecError(
-                        k.file,
-                        k.line,
-                        f"the assert names {k.property!r}, which is no property",
-                        "Declare it: `@check(id, STATE, source)`, with its sentence.",
-                    )
-        for what, ids in (("known", self.spec.known), ("not_applicable", self.spec.not_applicable)):
-            for id in ids:
-                if id not in by_id and id not in ("deadlock",):
-                    raise SpecError(
-                        self.spec.file,
-                        0,
-                        f"{self.machine.__name__}.{what} names {id!r}, which is no property",
-                        f"There is: {', '.join(p.id for p in self.spec.properties if not p.implied)}.",
-                    )
-
 
 def compile_machine(machine: type[Machine]) -> Specification:
     """Compile one revision.  Raises SpecError, with file, line and remedy, for what is outside the language.
 
     >>> compile_machine(Uacce).rows()["start.dead"]  # doctest: +SKIP
     """
+    check_head(machine)
     return Compiler(machine).compile()
 
 

@@ -69,6 +69,9 @@ class Operations(Steps):
                 case ast.Return() | ast.Raise():
                     todo = self.leave(s, p)
                 case ast.With(items=items):
+                    if odd := [i for i in items if i.optional_vars]:
+                        remedy = f"Write `with {written(odd[0].context_expr)}:`."
+                        raise m.error(s, "a lock has no `as`", remedy)
                     locks = [i.context_expr for i in items]
                     takes = [Marker("acquire", x) for x in locks]
                     rest = chain([*takes, *s.body, *(Marker("release", x) for x in reversed(locks))], todo)
@@ -79,9 +82,11 @@ class Operations(Steps):
                     todo = self.turn(s, todo, p)
                 case ast.Expr(value=ast.Yield() as y):
                     return self.pause(p, s, self.label(y, p), todo)
-                case ast.Assign(targets=[ast.Name(id=name)], value=call) if (
-                    frame := self.deciding(call, p)
-                ) is not None:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=call)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as call)
+                ) if (frame := self.deciding(call, p)) is not None:
+                    self.may_name(name, s, p)
                     p.callers.append(Caller(p.frame, name, todo))
                     p.frame, todo = frame, chain([*frame.method.body, Marker("leave")], None)
                 case ast.Expr(value=call) if (frame := self.deciding(call, p)) is not None:
@@ -299,6 +304,8 @@ class Operations(Steps):
 
     def turn(self, s: ast.While, todo: Todo, p: Path) -> Todo:
         """`while c: yield "label"` waits; any other loop takes at least one step a turn."""
+        if s.orelse:
+            raise p.frame.method.error(s, "a loop with else", "Write what follows the loop behind it.")
         c = self.test(s.test, p)
         only = s.body[0] if len(s.body) == 1 else None
         if isinstance(only, ast.Expr) and isinstance(only.value, ast.Yield):

@@ -58,7 +58,7 @@ class Steps(Effects):
     def take(self, node: ast.expr, p: Path) -> None:
         """Take a lock that is free; remember whose it is, whatever happens to the way that led there."""
         m = p.frame.method
-        if self.cell(node, p).type is not bool or not isinstance(node, ast.Attribute):
+        if not isinstance(node, ast.Attribute) or self.cell(node, p).field.name not in self.locks:
             raise m.error(node, "`with` takes a lock", "Declare the field as `mutex: Lock = UNLOCKED`.")
         owner = written(node.value)
         if not isinstance(node.value, ast.Name):
@@ -134,7 +134,7 @@ class Steps(Effects):
             return
         t = Var("call", k)
         self.standing(p, k, point, saved, at, todo)
-        later = Frame(m, {n: Read(f, (t,)) for n, f in saved.items()})
+        later = Frame(m, {n: Read(f, (t,)) for n, f in saved.items()}, p.frame.within)
         q = Path(later, call=t, locks=[Held(x.written, x.node, later.copy()) for x in p.locks], step=label)
         q.params.append(Param(t, Role.CALL, And(self.live(t), Eq(Read(at, (t,)), Lit(point, at.type)))))
         self.follow(todo, q)
@@ -177,11 +177,13 @@ class Steps(Effects):
                     )
                     same = Eq(x, z) if k2 == k and point == point2 else FALSE
                     self.promise(
-                        f"exclusive:{k.name}.{point}/{k2.name}.{point2}",
+                        f"exclusive:{mine.field.name}:{k.name}.{point}/{k2.name}.{point2}",
                         "exclusive",
                         forall([x, z], Implies(both, same)),
                         "a lock has one holder",
                     )
+        while todo is not None and isinstance(todo[0], Marker) and todo[0].what == "acquire":
+            todo = todo[1]  # what is relied on under the lock holds while the call waits for it
         while todo is not None and isinstance(todo[0], ast.Assert):
             s, todo = todo
             assert isinstance(s, ast.Assert)
