@@ -31,14 +31,14 @@ def lock_graph(spec: Specification) -> nx.DiGraph:
 def lock_cycles(spec: Specification) -> list[Cycle]:
     """Every simple cycle of the lock graph, the shortest first."""
     graph = lock_graph(spec)
-    cycles: list[list[str]] = [_from_the_first(c) for c in nx.simple_cycles(graph)]
+    cycles: list[list[str]] = [from_the_first(c) for c in nx.simple_cycles(graph)]
     return [
         tuple(tuple(graph[a][b]["edges"]) for a, b in zip(c, [*c[1:], c[0]], strict=True))
         for c in sorted(cycles, key=lambda c: (len(c), c))
     ]
 
 
-def _from_the_first(cycle: list[str]) -> list[str]:
+def from_the_first(cycle: list[str]) -> list[str]:
     """The cycle, begun at the first name: which one comes first is otherwise a matter of chance."""
     i = cycle.index(min(cycle))
     return cycle[i:] + cycle[:i]

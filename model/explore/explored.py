@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from accelspec.spec.language.specification import Class, Form, Property, Specification
+from accelspec.spec.language.terms import Term, show
 
 from ..evaluate import Interpreter
 from ..ranges import range_checks
 from ..trace import Trace
+from ..vacuity import domains
 from ..verdict import Status, Verdict
 
 Replay = Callable[[Trace], bool]  # does somebody else, too, run this trace as it stands?
@@ -34,6 +36,7 @@ class Explored:
     complete: bool
     rows: dict[str, int]
     verdicts: list[Verdict]
+    unmet: tuple[tuple[str, str], ...] = ()  # property, and what it speaks about: no state was like this
     stopped: str = ""  # why it is not complete
 
     @property
@@ -73,6 +76,11 @@ def undecided(spec: Specification, p: Property) -> str:
     return ""
 
 
+def domains_of(spec: Specification) -> list[tuple[str, Term]]:
+    """What the laws speak about."""
+    return [(p.id, t) for p in looked_at(spec, Form.ALWAYS) for t in domains(p)]
+
+
 @dataclass(frozen=True)
 class Reached:
     """What a search gives: counts, a trace for every violated property and for every `sometimes` that was reached."""
@@ -84,6 +92,7 @@ class Reached:
     cases: list[int]  # how often each case was taken
     violations: dict[str, Trace]
     witnesses: dict[str, Trace]
+    met: frozenset[tuple[str, Term]]  # the domains of properties that some state was in
 
 
 def conclude(machine: Interpreter, engine: str, r: Reached, elapsed: float | None, replay: Replay | None) -> Explored:
@@ -147,7 +156,8 @@ def conclude(machine: Interpreter, engine: str, r: Reached, elapsed: float | Non
     known = {p.id for p in spec.properties}
     for id in dict.fromkeys(x for x in _checked(spec) if x not in known):
         out.append(violated(id, None, r.violations[id]) if id in r.violations else holds(id))
-    return Explored(spec, scope, engine, r.states, r.transitions, r.depth, complete, rows, out, r.stopped)
+    unmet = tuple((id, show(t)) for id, t in domains_of(spec) if (id, t) not in r.met)
+    return Explored(spec, scope, engine, r.states, r.transitions, r.depth, complete, rows, out, unmet, r.stopped)
 
 
 def _checked(spec: Specification) -> Iterable[str]:

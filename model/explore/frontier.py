@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accelspec.spec.language.terms import Term
+
 from ..evaluate import Interpreter
 from ..trace import Move, State, Trace
 from ..verdict import Budget
@@ -48,6 +50,7 @@ class Frontier(Watcher):
         self.cases = [0] * len(machine.spec.cases)
         self.violations: dict[str, Hit] = {}
         self.witnesses: dict[str, Hit] = {}
+        self.met: set[tuple[str, Term]] = set()
         self.levels: list[Words] = []
         self.level, self.depth, self.states = 0, -1, 0
         self.stopped = ""
@@ -80,6 +83,9 @@ class Frontier(Watcher):
                 i = first_false(~chunk.mask(c))
                 if i is not None:
                     self.witnesses[id] = Hit(self.level, tuple(int(w[i]) for w in chunk.words))
+        for d, c in tables.domains:
+            if d not in self.met and c is not False and chunk.mask(c).any():
+                self.met.add(d)
 
     # ------------------------------------------------------------------ the search
 
@@ -87,7 +93,7 @@ class Frontier(Watcher):
         """Search, and find the traces.  Raises TooLarge if this engine is the wrong one for the specification."""
         tables = self.search()
         if tables is None:
-            return Reached(0, 0, -1, self.stopped, self.cases, {}, {})
+            return Reached(0, 0, -1, self.stopped, self.cases, {}, {}, frozenset())
         traces = Backwards(self.machine, tables, self.levels)
         return Reached(
             self.states,
@@ -97,6 +103,7 @@ class Frontier(Watcher):
             self.cases,
             {id: traces.to(hit, id) for id, hit in self.violations.items()},
             {id: traces.to(hit, id) for id, hit in self.witnesses.items()},
+            frozenset(self.met),
         )
 
     def search(self) -> Tables | None:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from accelspec.spec.language.specification import Form
+from accelspec.spec.language.terms import Term
 
 from ..evaluate import Interpreter
 from ..trace import Move, State, Trace
 from ..verdict import Budget
-from .explored import Reached, looked_at
+from .explored import Reached, domains_of, looked_at
 
 Parent = tuple[State, int, tuple[int, ...]]  # the state before, number of the case, parameters
 PER_STATE = 450  # bytes, beside the tuple itself: the entry of the table, the entry of the parent, parameters
@@ -26,6 +27,7 @@ class Search:
         self.parents: dict[State, Parent | None] = dict.fromkeys(machine.initial())
         self.violations: dict[str, Trace] = {}
         self.witnesses: dict[str, Trace] = {}
+        self.met: set[tuple[str, Term]] = set()
         self.cases = [0] * len(machine.spec.cases)
         self.transitions = 0
         self.level = 0
@@ -46,6 +48,7 @@ class Search:
         sometimes = [(p.id, machine.function(p.term)) for p in looked_at(spec, Form.SOMETIMES)]
         steps = [(p.id, machine.function(p.term)) for p in looked_at(spec, Form.ALWAYS) if p.over_step]
         after = {n: ps for n, c in enumerate(spec.cases) if (ps := self._after(n)) and c.outcome and not c.crashes}
+        unmet = [(id, t, machine.function(t)) for id, t in domains_of(spec)]
         level, depth, stopped = list(parents), -1, ""
         limit = self.memory // (PER_STATE + sys.getsizeof(level[0])) if level else 0
         while level and not stopped:
@@ -55,6 +58,7 @@ class Search:
                 if i % 64 == 0 and (stopped := self._spent(budget, limit)):
                     break
                 self._look(s, always, sometimes)
+                unmet = [d for d in unmet if not self._meets(s, *d)]
                 found = machine.found(s)
                 self.transitions += len(found)
                 for n, values, t, failed in found:
@@ -76,7 +80,16 @@ class Search:
             else:
                 level, depth = new, depth + 1
                 budget.tell(f"depth {depth}: {len(parents):,} states, {self.transitions:,} transitions")
-        return Reached(len(parents), self.transitions, depth, stopped, self.cases, self.violations, self.witnesses)
+        return Reached(
+            len(parents),
+            self.transitions,
+            depth,
+            stopped,
+            self.cases,
+            self.violations,
+            self.witnesses,
+            frozenset(self.met),
+        )
 
     def _after(self, n: int) -> list[Any]:
         case = self.machine.spec.cases[n]
@@ -92,6 +105,11 @@ class Search:
         for id, f in sometimes:
             if id not in self.witnesses and f(s, s):
                 self.witnesses[id] = self.trace(s)
+
+    def _meets(self, s: State, id: str, t: Term, f: Callable[..., Any]) -> bool:
+        if f(s, s):
+            self.met.add((id, t))
+        return (id, t) in self.met
 
     def _violated(
         self, id: str, s: State, n: int, values: tuple[int, ...], t: State, failed: tuple[str, ...] = ()

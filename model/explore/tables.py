@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from accelspec.spec.language.specification import Form
 
 from .clusters import Clusters, Local
+from .explored import domains_of
 from .ground import Action, Update
 from .nodes import Node
 
@@ -75,6 +76,8 @@ class Tables:
         self.rules = [r for a, local, rest in clusters.actions if (r := self._rule(a, local, rest)) is not None]
         self.always = self._states(Form.ALWAYS)
         self.sometimes = self._states(Form.SOMETIMES)
+        ground = clusters.ground
+        self.domains = [(d, self.condition(ground.term(d[1], {}, {}))) for d in domains_of(ground.spec)]
         self.tree = self._tree()
         self.initial = clusters.packed(clusters.initial)
 
