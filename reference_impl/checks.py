@@ -233,6 +233,11 @@ def end(system: System) -> list[Finding]:
     left += [Finding("uacce.L08", f"queue {q.serial} is left") for q in _queues(system)]
     left += [Finding("uacce.I06", f"{bond.mm} is still bound") for bond in system.kernel.iommu.bonds.values()]
     left += [
+        Finding("uacce.L01", f"device {d}: {p.powered} power references")
+        for d, p in system.providers.items()
+        if p.powered
+    ]
+    left += [
         Finding("uacce.L01", f"device {d}: {p.used} hardware queues in use")
         for d, p in system.providers.items()
         if p.used

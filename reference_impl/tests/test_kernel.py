@@ -25,6 +25,7 @@ from accelspec.reference_impl.kernel import (
     schedules,
 )
 from accelspec.reference_impl.kernel.chardev import DeviceObject, IdTable
+from accelspec.reference_impl.kernel.files import FileOperations
 from accelspec.reference_impl.kernel.locks import LockGraph, Mutex
 from accelspec.reference_impl.kernel.memory import Allocator, Injector
 from accelspec.reference_impl.kernel.poll import PollTable, WaitQueue
@@ -217,3 +218,44 @@ def test_names_of_results() -> None:
     assert answer(-22) is Errno.EINVAL
     assert answer(-9999) == -9999
     assert [name_of(result) for result in (-22, Outcome.SIGBUS, 0, 65)] == ["EINVAL", "SIGBUS", "0", "65"]
+
+
+def test_driver_without_operations_answers_as_the_kernel_does() -> None:
+    kernel = Kernel(["alloc:cdev"])
+    device = DeviceObject("plain", lambda: None, kernel.findings.report)
+    cdev = kernel.char_devices.allocate(FileOperations())
+    assert cdev is not None
+    assert kernel.char_devices.add_device(cdev, device, 7) == 0
+    process = kernel.spawn(0)
+
+    def run(body: Step[int]) -> int:
+        return Call(Task("t"), kernel.syscall(Task("t"), body), kernel.findings.report).run()
+
+    task = process.task("t")
+    assert run(kernel.open(task, process, kernel.char_devices.nodes["plain"], 3, False)) == 3
+    assert run(kernel.ioctl(task, process, 3, 1, 0)) is Errno.ENOTTY
+    assert run(kernel.mmap(task, process, 3, 0, 1, False)) is Errno.ENODEV
+    assert run(kernel.poll(task, process, 3, False)) == 0
+    kernel.injector.add("alloc:file", Errno.ENOMEM)
+    assert run(kernel.open(task, process, kernel.char_devices.nodes["plain"], 4, False)) is Errno.ENOMEM
+
+
+def test_successful_move_takes_the_pages_along() -> None:
+    kernel = Kernel()
+    process = kernel.spawn(0)
+    task = process.task("t")
+
+    def run(body: Step[int]) -> int:
+        return Call(task, body, kernel.findings.report).run()
+
+    start = process.mm.anonymous(3)
+    process.mm.store(start * PAGE, b"a" * PAGE + b"b" * PAGE + b"c" * PAGE)
+    moved = run(process.mm.mremap(task, start + 1, 1, 1, True))
+    assert process.mm.load(moved * PAGE, 1) == b"b"
+    assert [process.mm.at(start + i) is not None for i in range(3)] == [True, False, True]
+    assert run(process.mm.mremap(task, start, 1, 2, False)) is Errno.ENOMEM
+    assert run(process.mm.mremap(task, start + 1, 1, 1, True)) is Errno.EFAULT
+    assert run(process.mm.mremap(task, start, 1, 0, False)) is Errno.EINVAL
+    kernel.injector.add("alloc:vma", Errno.ENOMEM)
+    assert run(process.mm.mremap(task, start, 1, 1, True)) is Errno.ENOMEM
+    assert process.mm.load(start * PAGE, 1) == b"a"

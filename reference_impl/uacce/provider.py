@@ -116,6 +116,7 @@ class Provider:
         self.stopped = False
         self.closing = False  # the driver is on its way out: no queue is given any more
         self.powered = 0  # runtime power references
+        self.in_use = 0  # the driver's own count, by which it answers available_instances
         self.device: UacceDevice | None = None
         self._next = 0
         self.queues = [self.hardware_queue(number) for number in range(capacity)]
@@ -127,7 +128,7 @@ class Provider:
 
     @property
     def used(self) -> int:
-        """How many hardware queues somebody has."""
+        """How many hardware queues somebody has, counted one by one."""
         return sum(queue.owner is not None for queue in self.queues)
 
     def ops(self) -> UacceOps:
@@ -149,6 +150,7 @@ class Provider:
         queue = min(free, key=lambda queue: (queue.number - self._next) % self.capacity)
         self._next = (queue.number + 1) % self.capacity
         self.powered += 1
+        self.in_use += 1
         queue.prepare(q)
         q.priv = queue
         return 0
@@ -164,6 +166,7 @@ class Provider:
         queue.owner = None
         queue.running = False
         self.powered -= 1
+        self.in_use -= 1
 
     def start_queue(self, q: "UacceQueue") -> int:
         """Let the hardware queue of `q` work: 0, or -EPERM while the device is stopped."""
@@ -221,7 +224,7 @@ class Provider:
 
     def get_available_instances(self, device: UacceDevice) -> int:
         """Return how many hardware queues nobody has."""
-        return 0 if self.closing else self.capacity - self.used
+        return 0 if self.closing else self.capacity - self.in_use
 
     def get_isolate_state(self, device: UacceDevice) -> int:
         """Return 1 once the device is isolated."""
