@@ -7,7 +7,7 @@ START works again after it, dead queues answer ENXIO, opens are not limited, iso
 
 from __future__ import annotations
 
-from accelspec.spec.kernel import Fd, File, Process, Vma
+from accelspec.spec.kernel import AWAKE, DEAF, Fd, File, Process, Vma, Waiter
 from accelspec.spec.language import (
     CALLBACK,
     DONE,
@@ -21,15 +21,18 @@ from accelspec.spec.language import (
     HANGUP,
     OK,
     SIGBUS,
+    STATE,
     Answer,
     Result,
     any_of,
+    check,
     choose,
     deduced,
     event,
     fails,
     inserts,
     kernel,
+    lemma,
     operation,
     replaces,
     require,
@@ -45,7 +48,9 @@ from .objects import (
     REGISTERED,
     REMOVED,
     SET,
+    STARTED,
     ZOMBIE,
+    Cdev,
     Device,
     HwQueue,
     Queue,
@@ -71,6 +76,7 @@ class Intended(Uacce):
     @replaces("register.cdev_add_fails")
     def register_cdev_add_fails(self, d: Device) -> None:
         if fails("cdev_add"):
+            assert d.cdev is not Cdev.STALE and not d.lost_cdev, "uacce.I07"
             raise CALLBACK(
                 "cdev_add_fails", deduced("T7: the character device is dropped, register may be tried again")
             )
@@ -105,7 +111,10 @@ class Intended(Uacce):
                 if fails("get_queue"):
                     return CALLBACK("get_queue_fails", deduced("as 6.12.117"))
                 q = Queue(device=d, pins=d, mm=p.mm, hw=h, had=h, gets=1, bonded=d.sva, built=True)
+                d.making = q
                 yield "got_queue"
+                assert self.exists(q) and q.file is None and q.device is d and d.making is q, "uacce.A01"
+                d.making = None
                 q.state = INIT
                 q.listed = True
                 f = File()
@@ -123,11 +132,13 @@ class Intended(Uacce):
             while any(q.device is d and q.listed and q.state is not ZOMBIE for q in Queue):
                 q = any_of(q for q in Queue if q.device is d and q.listed and q.state is not ZOMBIE)
                 with q.mutex:
+                    assert self.exists(q) and q.device is d and q.listed and d.making is None, "uacce.A02"
                     self.unmap_all(q)
                     self.give_up(q)
                     self.wake(q)
                 self.unbind(q)
                 yield "put"
+                assert d.making is None, "uacce.A02"
             d.life = REMOVED
         self.put_device(d)
         return DONE("ok", deduced("T3: unmapped before the hardware goes, all under the queue's mutex"))
@@ -193,6 +204,7 @@ class Intended(Uacce):
         """T1: the last piece of a mapping clears the slot and frees the region."""
         for q in Queue:
             if q.file is v.file and self.last_piece(v):
+                assert (q.mmio if v.base == 0 else q.dus) is SET, "uacce.I15"
                 if v.base == 0:
                     q.mmio = EMPTY
                 if v.base == 1:
@@ -224,6 +236,94 @@ class Intended(Uacce):
     def mremap_move(self, v: Vma) -> Result:
         require(self.alive(v.mm))
         return EPERM("refused", deduced("T1: the copy is opened and closed, which changes nothing"))
+
+    # ------------------------------------------------------------------ what the proof needs besides
+
+    def exists(self, q: Queue) -> bool:
+        return any(x is q for x in Queue)
+
+    @check("uacce.A01", STATE, deduced("nobody finds a queue without a description"))
+    def an_open_has_its_queue_to_itself(self) -> None:
+        """A queue that an open is making stays as it was made."""
+
+    @check("uacce.A02", STATE, deduced("release waits for the device's mutex"))
+    def remove_keeps_its_queue(self) -> None:
+        """The queue that remove waits for stays on the device's list."""
+
+    @lemma(deduced("the three lives of a queue: in the making, with a description, dead"))
+    def a_queue_with_a_description_is_whole(self) -> bool:
+        return all(q.listed and (q.hw is not None) == (q.state in (INIT, STARTED)) and not (q.bonded and q.state is ZOMBIE) for q in Queue if q.file is not None)
+
+    @lemma(deduced("an open makes it under the device's mutex, and nobody else finds it"))
+    def a_queue_without_a_description_is_in_the_making(self) -> bool:
+        quiet = all(
+            not q.listed
+            and q.state is ZOMBIE
+            and q.hw is not None
+            and q.mmio is EMPTY
+            and q.dus is EMPTY
+            and q.device.making is q
+            for q in Queue
+            if q.file is None
+        )
+        return quiet and all(
+            d.mutex and d.life is REGISTERED and d.making.device is d and d.making.file is None
+            for d in Device
+            if d.making is not None
+        )
+
+    @lemma(deduced("T6"))
+    def queues_are_built(self) -> bool:
+        return all(q.built for q in Queue)
+
+    @lemma(deduced("the offset of the last piece does not matter: the mapping's own data does"))
+    def a_slot_is_set_while_pieces_exist(self) -> bool:
+        return all(any(q.file is v.file and (q.mmio if v.base == 0 else q.dus) is SET for q in Queue) for v in Vma)
+
+    @lemma(deduced("no word of the queue is overwritten"))
+    def the_state_is_one_of_three(self) -> bool:
+        return all(q.state in (INIT, STARTED, ZOMBIE) for q in Queue)
+
+    @lemma(deduced("T4"))
+    def nobody_sleeps_on_a_dead_queue(self) -> bool:
+        return all(
+            w.sleep is AWAKE for w in Waiter for q in Queue if q.file is w.file and q.state is ZOMBIE
+        ) and not any(w.sleep is DEAF for w in Waiter)
+
+    @lemma(deduced("T7"))
+    def nothing_was_left(self) -> bool:
+        return all(d.cdev is not Cdev.STALE and not d.lost_cdev and not d.stray_bond for d in Device)
+
+    @lemma(deduced("section 8's hint: the counts are functions of the state"))
+    def counts_follow_the_state(self) -> bool:
+        return all(
+            q.gets == 1
+            and 0 <= q.puts <= 1
+            and (q.puts == 0) == (q.hw is not None)
+            and (q.running == 1) == (q.state is STARTED)
+            and 0 <= q.running <= 1
+            for q in Queue
+        )
+
+    @lemma(deduced("an open makes the queue and its description together"))
+    def a_description_has_its_queue(self) -> bool:
+        return all(any(q.file is f for q in Queue) for f in File)
+
+    @lemma(deduced("T5"))
+    def a_queue_belongs_to_the_device_it_pins(self) -> bool:
+        return all(q.device is q.pins and q.device.life is not ABSENT and q.device.life is not ALLOCATED for q in Queue)
+
+    @lemma(deduced("the driver gives out its own hardware queues"))
+    def hardware_is_of_the_device(self) -> bool:
+        return all((q.hw is None or (q.hw is q.had and q.hw.device is q.device)) for q in Queue)
+
+    @lemma(deduced("T2, T3"))
+    def entries_only_on_living_queues(self) -> bool:
+        return all(any(q.file is v.file and q.state is not ZOMBIE for q in Queue) for v in Vma if v.ptes)
+
+    @lemma(deduced("the two regions"))
+    def a_mapping_has_a_base(self) -> bool:
+        return all(v.base in (0, 1) for v in Vma)
 
 
 class IntendedStrict(Intended):

@@ -160,8 +160,8 @@ class Laws(Machine):
 
     @always("uacce.L08", STATE, SHEET)
     def queue_dies_with_its_description(self) -> bool:
-        """A queue without a description is one that an open is just making."""
-        return all(q.file is not None or any(p.busy for p in Process) for q in Queue)
+        """A queue that has a description keeps it, and is freed with it."""
+        return all(any(f is q.file for f in File) for q in Queue if old(q).file is not None)
 
     @always("uacce.L04", STATE, SHEET)
     def bond_dies_with_its_users(self) -> bool:

@@ -89,6 +89,7 @@ class Device(Object, always=True):
     mutex: Lock = UNLOCKED
     domain: Domain = Domain.NONE  # v4
     unbound: bool = False  # v4: its parent has no driver any more
+    making: Ghost[Queue | None] = None  # the queue that an open is just making under the mutex
     stray_bond: Ghost[bool] = False  # a bond that no queue holds
     lost_cdev: Ghost[bool] = False  # a character device that nobody will drop
 

@@ -132,6 +132,7 @@ class Queues(Isolation):
 
     def release(self, f: File) -> None:
         """uacce_fops_release: under the device's mutex."""
+        require(not any(q.file is f and q.device.mutex for q in Queue))  # waits for it
         for q in Queue:
             if q.file is f:
                 self.give_up(q)

@@ -84,16 +84,12 @@ class V4(Regions, V4Laws, Uacce, SharedRegionLaws):
     scopes = {
         "one of each": {"Qm": 0, "SharedRegion": 0, "Waiter": 0, "Message": 0},
         "sleepers": {"Qm": 0, "SharedRegion": 0, "Vma": 0, "mmap()": 0, "Fd": 2},
-        "address spaces": {**SMALL, "Process": 2, "Mm": 2, "exec()": 1, "exit()": 1},
-        "two queues": {**SMALL, "Fd": 2, "File": 2, "CdevRef": 2, "Queue": 2, "HwQueue": 2},
-        "two openers": {**SMALL, "Vma": 0, "mmap()": 0, "Process": 2, "CdevRef": 2, "open()": 2},
+        "a dead address space": {"Qm": 0, "SharedRegion": 0, "Waiter": 0, "Message": 0, "Mm": 2},
+        "two openers": {**SMALL, "Vma": 0, "mmap()": 0, "Process": 2, "Mm": 2, "CdevRef": 2, "open()": 2},
+        "one hardware queue": {**SMALL, "Fd": 2, "File": 2, "CdevRef": 2, "Queue": 2},
+        "close beside mmap": {**SMALL, "Fd": 2, "File": 2, "CdevRef": 2, "Queue": 2, "HwQueue": 2, "Vma": 0},
         "two devices": {**SMALL, **TWO, "Vma": 0, "mmap()": 0},
-        "sharing": {
-            **SMALL,
-            **TWO,
-            "Minor": 2,
-            "SharedRegion": 1,
-        },
+        "sharing": {**SMALL, **TWO, "Minor": 2, "SharedRegion": 1},
     }
     known = KNOWN
 
@@ -106,19 +102,20 @@ class V4(Regions, V4Laws, Uacce, SharedRegionLaws):
         if fails("allocation"):
             return ENOMEM("no_memory", read("uacce_register"))
         sva = not fails("iommu_dev_enable_feature")  # not an error: the device goes on without SVA
-        if not sva and fails("iommu_domain_alloc"):
-            return ENODEV("no_domain", read("uacce_set_iommu_domain"))
-        if not sva and fails("iommu_attach_device"):
-            return CALLBACK("attach_fails", read("uacce_set_iommu_domain"))
-        if not sva and fails("iommu_group_get"):
-            d.domain = Domain.FREED
-            return EINVAL("no_group", read("uacce_set_iommu_domain", "freed while it is attached"))
-        if not sva and fails("irq_domain_check_msi_remap"):
-            d.domain = Domain.FREED
-            return EPERM("no_irq_remapping", read("uacce_set_iommu_domain", "freed while it is attached"))
-        if not sva and fails("iommu_get_msi_cookie"):
-            d.domain = Domain.FREED
-            return CALLBACK("no_msi_cookie", read("uacce_set_iommu_domain", "freed while it is attached"))
+        if not sva:
+            if fails("iommu_domain_alloc"):
+                return ENODEV("no_domain", read("uacce_set_iommu_domain"))
+            if fails("iommu_attach_device"):
+                return CALLBACK("attach_fails", read("uacce_set_iommu_domain"))
+            if fails("iommu_group_get"):
+                d.domain = Domain.FREED
+                return EINVAL("no_group", read("uacce_set_iommu_domain", "freed while it is attached"))
+            if fails("irq_domain_check_msi_remap"):
+                d.domain = Domain.FREED
+                return EPERM("no_irq_remapping", read("uacce_set_iommu_domain", "freed while it is attached"))
+            if fails("iommu_get_msi_cookie"):
+                d.domain = Domain.FREED
+                return CALLBACK("no_msi_cookie", read("uacce_set_iommu_domain", "freed while it is attached"))
         m = self.module()
         with m.uacce_mutex:
             minor = choose(x for x in Minor if not any(y.minor is x and y.life is REGISTERED for y in Device))

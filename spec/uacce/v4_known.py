@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""uacce v4: the violations that it is known to have, argued in docs/machines/uacce-expectations.md before engines ran."""
+"""uacce v4: the violations that it is known to have; docs/machines/uacce-expectations.md argued them beforehand."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 """uacce: the laws on shared regions, IOMMU domains and raw pointers, and what other laws say in v4.
 
 `SharedRegionLaws` is part of every revision, though only v4 has what it speaks about.  `V4Laws` says laws of all
-revisions in the terms of v4: pages that belong to the core, one global mutex, a device that is visible before it is filled.
+revisions in the terms of v4: pages that belong to the core, one global mutex, a device that is visible too early.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from __future__ import annotations
 from accelspec.spec.kernel import File
 from accelspec.spec.language import UNLOCKED, Ghost, Lock, Object, Rigid, Unique
 
-from .objects import Device
+from .objects import Device, Region
 
 
 class Module(Object, always=True):
@@ -24,3 +24,9 @@ class CdevRef(Object):
     device: Rigid[Device]
     file: Unique[File | None] = None
     module: Ghost[bool] = False  # it comes with a reference to the parent driver's module
+
+
+class Offset(Object, always=True):
+    """An offset that user space maps, and the region that it falls into; a scope with one looks at one at a time."""
+
+    region: Rigid[Region]

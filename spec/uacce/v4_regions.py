@@ -48,7 +48,7 @@ from .objects import (
     Slot,
 )
 from .queue import Queues
-from .v4_objects import Module
+from .v4_objects import Module, Offset
 
 V4 = "uacce: RESEND v4, 9 October 2019, drivers/misc/uacce/uacce.c"
 
@@ -88,21 +88,22 @@ class Regions(Queues):
     @operation
     def mmap(self, p: Process, n: Fd, r: Region, private: bool) -> Result:
         """Two pages at an offset: of the last region that begins at or before it (BEFORE: there is none, type 16)."""
-        require(p.running)
+        require(p.running and any(o.region is r for o in Offset))
         f = self.file_of(p, n)
         require(not f.in_call)
         q = self.behind(f)
         require(q.device.filled or r is BEFORE)  # no region begins anywhere until the driver says so
-        if r in (MMIO, DKO, DUS) and fails("a region begins behind it"):
-            return EINVAL("no_next_region", read("uacce_get_region_type", "the last region can never be mapped"))
-        if r in (MMIO, DKO, DUS) and fails("the length is right"):
-            return EINVAL("wrong_size", read("uacce_get_region_type", "up to the next region, wherever the offset is"))
+        if r in (MMIO, DKO, DUS):
+            if fails("a region begins behind it"):
+                return EINVAL("no_next_region", read("uacce_get_region_type", "the last region can never be mapped"))
+            if fails("the length is right"):
+                return EINVAL("wrong_size", read("uacce_get_region_type", "up to the next region, wherever it begins"))
         m = self.module()
-        base = 0 if r is MMIO else 1 if r is DUS else 2
         with p.busy, p.mm.mmap_lock:
             f.in_call = True
             with m.uacce_mutex:
                 f.in_call = False
+                base = 0 if r is MMIO else 1 if r is DUS else 2
                 assert self.alive(q.mm), "uacce.I17"
                 if fails("RLIMIT_DATA of the caller"):
                     return ENOMEM("data_limit", read("uacce_fops_mmap", "data_vm of the opener, limit of the caller"))
@@ -125,12 +126,6 @@ class Regions(Queues):
                     self.set_slot(q, r, SET)
                     Vma(file=f, mm=p.mm, base=base, pgoff=base)
                     return OK("mapped_by_driver", read("uacce_create_region", "in any state, ZOMBIE too"))
-                if r in (DKO, DUS, SS) and q.device.domain is not Domain.ATTACHED and fails("default domain"):
-                    return ENODEV("no_domain", read("uacce_queue_map_qfr", "unregistered, and no other domain"))
-                if r in (DKO, DUS, SS) and fails("iommu_map"):
-                    return CALLBACK("iommu_map_fails", read("uacce_queue_map_qfr", "unmapped again"))
-                if r in (DUS, SS) and private:
-                    return EINVAL("remap_fails", kernel("remap_pfn_range", "page by page into a private mapping"))
                 if r is BEFORE:
                     q.state = CORRUPT
                     Vma(file=f, mm=p.mm, base=2, pgoff=2, ptes=False)
@@ -139,6 +134,13 @@ class Regions(Queues):
                     q.other = True
                     Vma(file=f, mm=p.mm, base=2, pgoff=2, ptes=False)
                     return OK("mapped_nowhere", read("uacce_fops_mmap", "WARN_ON; pages that nobody can reach"))
+                if q.device.domain is not Domain.ATTACHED:  # noqa: SIM102
+                    if fails("default domain"):
+                        return ENODEV("no_domain", read("uacce_queue_map_qfr", "unregistered, and no other domain"))
+                if fails("iommu_map"):
+                    return CALLBACK("iommu_map_fails", read("uacce_queue_map_qfr", "unmapped again"))
+                if r is not DKO and private:
+                    return EINVAL("remap_fails", kernel("remap_pfn_range", "page by page into a private mapping"))
                 q.translated = True
                 if r is SS:
                     g = SharedRegion()

@@ -78,6 +78,8 @@ class Declarations:
         """The types of a method's parameters, checked; without `optional`, none of them may be None."""
         out = {}
         for a, (name, hint) in zip(m.node.args.args[1:], m.parameters().items(), strict=True):
+            if name in m.globals:
+                raise m.error(a, f"{name!r} is the name of something else in this file", "Use another name here.")
             try:
                 d = Declaration(hint, None)
             except ValueError:

@@ -118,7 +118,8 @@ class Effects(Expressions):
             p.frame.env[name] = self.term(value, p)
 
     def may_name(self, name: str, at: ast.AST, p: Path) -> None:
-        """A name by which a lock is held keeps its meaning until the lock is given back."""
+        """A name has one meaning in a method: not that of the file, and not another one while a lock is held by it."""
+        self.own_name(name, at, p.frame.method)
         if any(x.owner == name and x.frame.method is p.frame.method for x in p.locks):
             remedy = "Use another name: the lock is given back by this one."
             raise p.frame.method.error(at, f"{name!r} names the owner of a lock that is held", remedy)
@@ -188,6 +189,7 @@ class Effects(Expressions):
                 f"cannot loop over {written(s.iter)}",
                 "`for b in Buffer:` ranges over all objects of a kind; filter with `if`.",
             )
+        self.own_name(s.target.id, s, m)
         x = self.bound(s.target.id, self.kind(cls))
         first, outer = len(p.effects), p.reads
         p.reads, env = [], p.frame.env

@@ -114,6 +114,12 @@ class Expressions(Declarations):
             or (isinstance(n, ast.Call) and (isinstance(m.resolve(n.func), Errno) or is_kind(m.resolve(n.func))))
         )
 
+    def own_name(self, name: str, at: ast.AST, m: Method) -> None:
+        """Refuse a local name that hides one of the file: Python would take the local one everywhere in the method."""
+        if name in m.globals:
+            remedy = "Use another name in the method."
+            raise m.error(at, f"{name!r} is the name of something else in this file", remedy)
+
     def demand(self, frame: Frame, node: ast.AST, t: Term, want: Type, what: str) -> None:
         """Raise SpecError for a value of another type."""
         if not same_type(t.type, want) or (t == none(t.type) and not isinstance(want, Kind)):
@@ -324,6 +330,7 @@ class Expressions(Declarations):
                     f"cannot range over {written(g.iter)}",
                     "Range over a kind, `for q in Queue`, and filter with `if`.",
                 )
+            self.own_name(g.target.id, g.target, q.frame.method)
             x = self.bound(g.target.id, self.kind(cls))
             q.frame.env[g.target.id] = x
             q.binders.append(x)

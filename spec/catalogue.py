@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What there is: every machine, and its revisions, base first."""
+
+from __future__ import annotations
+
+from .language import Machine
+from .uacce import REVISIONS as UACCE
+
+MACHINES: dict[str, dict[str, type[Machine]]] = {"uacce": {r.revision: r for r in UACCE}}
