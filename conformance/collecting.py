@@ -124,7 +124,11 @@ class Collector:
                 results.append(merge(spec, law, words.get(law.id, ())))
                 self.file.disagreements += disagreements(spec, law, words.get(law.id, ()))
         revision = revision_of(spec)
-        self._closed[name] = (msgspec.structs.replace(revision, rows=_rows(spec, results)), results)
+        traces = [r.trace for r in results]
+        traces += [d.trace for d in self.file.disagreements if (d.machine, d.revision) == (spec.machine, spec.revision)]
+        listed = [r.known.row for r in results if r.known]
+        rows = _rows(spec, [*listed, *(s.row for t in traces for s in t or ())])
+        self._closed[name] = (msgspec.structs.replace(revision, rows=rows), results)
         self.file.assumptions += assumptions_of(spec)
 
 
@@ -149,9 +153,6 @@ def _implied(spec: Specification, id: str) -> Property:
     return Property(id, name, form, cls, TRUE, sentence, deduced(why), spec.file, 0, lemma=what != "deadlock")
 
 
-def _rows(spec: Specification, results: Iterable[Result]) -> dict[str, Row]:
-    """The rows that traces and known violations speak about."""
+def _rows(spec: Specification, used: Iterable[str]) -> dict[str, Row]:
     rows = rows_by_id(spec)
-    used = dict.fromkeys(s.row for r in results for s in r.trace or ())
-    used |= dict.fromkeys(r.known.row for r in results if r.known)
-    return {id: replace(rows[id], file=short(rows[id].file)) for id in used if id in rows}
+    return {id: replace(rows[id], file=short(rows[id].file)) for id in dict.fromkeys(used) if id in rows}

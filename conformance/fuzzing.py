@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def run_campaign(task: Task, spec: Specification, budget: Budget) -> Iterator[Ca
         )
     finally:
         target.close()
-    yield from outcome(spec, done, task.replay_folder, budget.elapsed)
+    yield from outcome(spec, task, done, budget.elapsed)
 
 
 def run_replay(spec: Specification, task: Task, recorded: Recording) -> Iterator[Campaign | Disagreement]:
@@ -73,11 +74,11 @@ def run_replay(spec: Specification, task: Task, recorded: Recording) -> Iterator
         done = replay(spec, target, recorded)
     finally:
         target.close()
-    yield from outcome(spec, done, "", None)
+    yield from outcome(spec, task, done, None)
 
 
 def outcome(
-    spec: Specification, done: CampaignResult, folder: str, elapsed: float | None
+    spec: Specification, task: Task, done: CampaignResult, elapsed: float | None
 ) -> Iterator[Campaign | Disagreement]:
     """What a campaign saw, as results; its finding is saved in the folder first, if there is one."""
     yield Campaign(
@@ -104,7 +105,7 @@ def outcome(
             what=f"accepted by the baseline; seen {times} times",
         )
     if done.disagreement is not None:
-        saved = _save(folder, spec, done) if folder else ""
+        saved = _save(task.replay_folder, spec, done) if task.replay_folder else ""
         yield Disagreement(
             machine=spec.machine,
             revision=spec.revision,
@@ -113,7 +114,22 @@ def outcome(
             what="\n".join([done.disagreement.summary, *_doubts(done.disagreement)]),
             trace=_steps(done.disagreement),
             replay=saved,
+            again=_again(saved, task) if saved else "",
         )
+
+
+def _again(saved: str, task: Task) -> str:
+    """The command that makes the saved run again, on the same target."""
+    words = ["accelspec", "replay", saved]
+    if task.reference != task.name:
+        words.append(task.reference)
+    if task.target != REFERENCE:
+        words += ["--target", task.target]
+    if task.target_revision:
+        words += ["--target-revision", task.target_revision]
+    for name, value in task.options:
+        words += ["--target-option", f"{name}={value}"]
+    return shlex.join(words)
 
 
 def _save(folder: str, spec: Specification, done: CampaignResult) -> str:

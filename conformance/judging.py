@@ -85,7 +85,7 @@ def merge(spec: Specification, law: Property, words: Sequence[Said]) -> Result:
         loop=best.loop,
         reason=_reason(best, ranked),
         known=Known(known.row, known.why, str(known.source)) if known else None,
-        engines=[w.word for w in words],
+        engines=_summed_up(words),
         elapsed=best.word.elapsed,
     )
 
@@ -184,6 +184,14 @@ def _ranked(spec: Specification, law: Property, words: Sequence[Said]) -> list[S
     if law.id in spec.known and ended_early:
         words = [w for w in words if w.word.verdict is not Status.EXHAUSTED]
     return sorted(words, key=_strength)
+
+
+def _summed_up(words: Sequence[Said]) -> list[Word]:
+    """Of each engine and verdict the strongest word: which scopes were explored stands elsewhere."""
+    out: dict[tuple[str, Status], Said] = {}
+    for w in sorted(words, key=_strength):
+        out.setdefault((w.word.engine, w.word.verdict), w)
+    return [w.word for w in out.values()]
 
 
 def _strength(said: Said) -> tuple[int, int, int]:

@@ -131,6 +131,7 @@ class Disagreement(OfRevision, frozen=True, kw_only=True):
     what: str
     trace: list[Step] | None = None
     replay: Annotated[str, Meta(description="path of a replay file")] = ""
+    again: Annotated[str, Meta(description="the command that shows it again")] = ""
     accepted: Annotated[bool, Meta(description="the baseline has it too")] = False
 
 

@@ -110,11 +110,15 @@ def run(task: Task, means: Means) -> Iterator[Message]:
 
 
 def _prove(task: Task, spec: Specification, budget: Budget) -> Iterator[Message]:
-    from accelspec.model.prove import prove
+    from accelspec.model import prove
 
     name, scope = next(iter(scopes_for(spec, dict(task.scope)).items()))
-    for verdict in prove(spec, scope, budget, 1):
-        yield said(verdict, name)
+    try:
+        for verdict in prove.proving(spec, scope, budget):
+            yield said(verdict, name)
+    except prove.Disagreement as e:
+        what, parties = str(e), ["induction", "bounded"]
+        yield Disagreement(machine=spec.machine, revision=spec.revision, about="prove", parties=parties, what=what)
 
 
 def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> Iterator[Message]:

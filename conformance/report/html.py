@@ -93,7 +93,7 @@ def page(file: ResultFile) -> str:
         diagram=lambda about, steps: Markup(sequence_diagram(steps, title(about))),
         row=row,
     )
-    return made
+    return made.lstrip()
 
 
 def title(about: Result | Disagreement) -> str:

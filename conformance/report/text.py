@@ -13,6 +13,7 @@ from .traces import calls, lines
 from .words import cell, number, phrase, plural, scope_text, seconds, summary, verdicts
 
 WIDTH = 100
+MOST = 8  # names in a list of lemmas
 
 
 def report(file: ResultFile) -> str:
@@ -50,8 +51,12 @@ def section(file: ResultFile, revision: Revision) -> str:
         lines += finding(f)
     for d in (d for d in file.disagreements if (d.machine, d.revision) == of and not d.accepted):
         lines += disagreement(d)
+    undecided = [r.property for r in results if r.lemma and r.judgement is Judgement.UNDECIDED]
+    if undecided:
+        more = f" and {len(undecided) - MOST} more" if len(undecided) > MOST else ""
+        lines += ["", *_wrapped(f"UNDECIDED lemmas and laws of the types: {', '.join(undecided[:MOST])}{more}", 2)]
     for r in results:
-        if r.judgement not in (Judgement.AS_EXPECTED, Judgement.ACCEPTED):
+        if r.judgement not in (Judgement.AS_EXPECTED, Judgement.ACCEPTED) and r.property not in undecided:
             lines += ["", *result_lines(r)]
     known = [r for r in results if r.judgement is Judgement.AS_EXPECTED and r.verdict is Status.VIOLATED]
     if known:
@@ -159,20 +164,21 @@ def finding(f: Finding) -> list[str]:
 
 def disagreement(d: Disagreement) -> list[str]:
     """One disagreement, with its trace."""
-    lines = ["", f"  DISAGREEMENT about {d.about} between {' and '.join(d.parties)}"]
+    lines = ["", *_wrapped(f"DISAGREEMENT between {' and '.join(d.parties)} about {d.about}", 2)]
     for line in d.what.splitlines():
         lines += _wrapped(line, 4)
     lines += trace(d.trace or (), 4)
-    return [*lines, f"    replay with: accelspec replay {d.replay}"] if d.replay else lines
+    return [*lines, f"    again: {d.again}"] if d.again else lines
 
 
 def campaign(c: Campaign) -> list[str]:
     """One fuzz run."""
     taken = sum(1 for n in c.rows.values() if n)
+    time = f" ({seconds(c.elapsed)})" if c.elapsed is not None else ""
     share = f"{100 * c.succeeded // c.steps} % succeeded" if c.steps else "none"
     text = (
         f"fuzzed {c.target}: {plural(c.steps, 'step')}, {share}, "
-        f"{taken} of {plural(len(c.rows), 'row')} taken, seed {c.seed} ({seconds(c.elapsed)})"
+        f"{taken} of {plural(len(c.rows), 'row')} taken, seed {c.seed}{time}"
     )
     return _wrapped(text, 2)
 

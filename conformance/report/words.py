@@ -126,7 +126,9 @@ def counted(file: ResultFile) -> list[tuple[int, str]]:
 def summary(file: ResultFile) -> str:
     """The run in one sentence."""
     trouble = [f"{n} {what}" for n, what in counted(file) if n]
-    head = f"{plural(len(file.revisions), 'revision')}, {plural(len(file.results), 'result')}"
+    head = plural(len(file.revisions), "revision")
+    if file.results:
+        head += f", {plural(len(file.results), 'result')}"
     if steps := sum(c.steps for c in file.campaigns):
         head += f", {plural(steps, 'fuzz step')}"
     verdict = ", ".join(trouble) if trouble else "all as expected" if file.results or file.campaigns else "nothing run"

@@ -61,6 +61,7 @@ def file() -> ResultFile:
     ok, new, undecided = Judgement.AS_EXPECTED, Judgement.NEW, Judgement.UNDECIDED
     scope = {"Fd": 2, "Queue": 1}
     known = Known("open.ok", "a race", READ)
+    again = "accelspec replay x.replay.jsonl"
     return ResultFile(
         version="0",
         seed=3,
@@ -79,7 +80,7 @@ def file() -> ResultFile:
             result("2", "m.I03", Status.NOT_APPLICABLE, ok, reason="no sharing"),
         ],
         disagreements=[Disagreement(machine="m", revision="1", about="mmap.dead -> EINVAL", parties=["a", "b"],
-                                    what="first line\n  second", trace=OPEN[:1], replay="x.replay.jsonl")],
+                                    what="first line\n  second", trace=OPEN[:1], again=again)],
         findings=[Finding(machine="m", revision="1", severity="warning", file="q.py", line=3, what="never taken")],
         campaigns=[Campaign(machine="m", revision="1", target="reference", seed=3, steps=10, succeeded=6, runs=2,
                             rows={"open.ok": 4, "open.busy": 0}, seldom={"open.busy": "not reached"})],
@@ -148,7 +149,7 @@ def test_text_shows_new_violations_in_full_and_known_ones_in_a_line(file: Result
     assert "VIOLATED, and not listed as known: m.I02 a_law" in text
     assert " 1. open(process0, fd0) while bind fails -> ..." in text
     assert "    m.I02  1 call   a_law ends at open.ok" in text
-    assert "replay with: accelspec replay x.replay.jsonl" in text
+    assert "again: accelspec replay x.replay.jsonl" in text
     assert "12 345 states" in text
     trouble = "1 violated, not known, 1 undecided, 1 disagreement, 1 internal error"
     assert f"2 revisions, 6 results, 10 fuzz steps: {trouble} (1 min 15 s)." in text

@@ -49,7 +49,7 @@ class Tray(Object, always=True):
 class Process(Object, always=True):
     """Who prints."""
 
-    job: Job | None = None
+    job: Unique[Job | None] = None
 
 
 class Job(Object):
