@@ -135,7 +135,7 @@ def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> I
     for n, (name, scope) in enumerate(scopes.items()):
         if budget.stop():
             return
-        part = _part(budget, len(scopes) - n)
+        part = _part(budget, (len(scopes) - n + 1) / 2)  # the first ones matter most
         explored = runs[name] = explore(spec, scope, part, replay=replay)
         for verdict in explored.verdicts:
             yield said(verdict, name)
@@ -147,7 +147,7 @@ def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> I
             yield said(verdict, name)
 
 
-def _part(budget: Budget, parts: int) -> Budget:
+def _part(budget: Budget, parts: float) -> Budget:
     """A budget of one part of what is left."""
     left = budget.left
     return Budget(None if left is None else left / parts, budget.clock, budget.stop, budget.tell)

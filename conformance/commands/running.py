@@ -27,7 +27,7 @@ from ..report import render, text
 from ..report.traces import calls
 from ..report.words import plural, seconds
 from ..results import Exit, Exploration, ResultFile, exit_code
-from ..tasks import Failed, Refused, Task, Told
+from ..tasks import Engine, Failed, Refused, Task, Told
 from ..workers import Ended, Event, Pool, Started
 
 Finish = Callable[[ResultFile], None]  # the last touch: a baseline
@@ -146,12 +146,16 @@ def _show(shows: Display, collector: Collector, tally: Counter[Status], task: Ta
             shows.ended(task.title, f"{counts or 'done'} ({seconds(elapsed)})")
 
 
+WEIGHTS = {Engine.EXPLORE: 3.0, Engine.PROVE: 2.0, Engine.FUZZ: 1.0}
+
+
 def _shares(work: Work, deadline: float) -> Callable[[Sequence[Task]], float | None]:
-    """How long the first of the waiting tasks may work: its fair share of what is left, at least a second."""
+    """How long the first of the waiting tasks may work: its share of what is left, at least a second."""
 
     def share(waiting: Sequence[Task]) -> float | None:
         left = deadline - time.monotonic()
-        return max(1.0, left * min(1.0, work.jobs / len(waiting)))
+        weights = [WEIGHTS[t.engine] for t in waiting]
+        return max(1.0, left * min(1.0, work.jobs * weights[0] / sum(weights)))
 
     return share
 

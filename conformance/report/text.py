@@ -51,19 +51,29 @@ def section(file: ResultFile, revision: Revision) -> str:
         lines += finding(f)
     for d in (d for d in file.disagreements if (d.machine, d.revision) == of and not d.accepted):
         lines += disagreement(d)
-    undecided = [r.property for r in results if r.lemma and r.judgement is Judgement.UNDECIDED]
-    if undecided:
-        more = f" and {len(undecided) - MOST} more" if len(undecided) > MOST else ""
-        lines += ["", *_wrapped(f"UNDECIDED lemmas and laws of the types: {', '.join(undecided[:MOST])}{more}", 2)]
-    for r in results:
-        if r.judgement not in (Judgement.AS_EXPECTED, Judgement.ACCEPTED) and r.property not in undecided:
-            lines += ["", *result_lines(r)]
+    lines += [line for r in results if r.judgement in _IN_FULL for line in ("", *result_lines(r))]
+    lines += _undecided([r for r in results if r.judgement is Judgement.UNDECIDED])
     known = [r for r in results if r.judgement is Judgement.AS_EXPECTED and r.verdict is Status.VIOLATED]
     if known:
         width = max(len(r.property) for r in known)
         lines += ["", "  violated, as the revision lists:"]
         lines += [_known_line(r, width) for r in known]
     return "\n".join(lines) + "\n"
+
+
+def _undecided(results: Sequence[Result]) -> list[str]:
+    """A line or two for each; the lemmas by their names."""
+    lemmas = [r.property for r in results if r.lemma]
+    laws = [r for r in results if not r.lemma]
+    width = max((len(r.property) for r in laws), default=0)
+    lines = ["", "  UNDECIDED:"] if results else []
+    for r in laws:
+        why = f"; {r.reason.splitlines()[0]}" if r.reason else ""
+        lines += _wrapped(f"{r.property:{width}}  {r.name}: {phrase(r)}{why}", 4)
+    if lemmas:
+        more = f" and {len(lemmas) - MOST} more" if len(lemmas) > MOST else ""
+        lines += _wrapped(f"{plural(len(lemmas), 'lemma')}: {', '.join(lemmas[:MOST])}{more}", 4)
+    return lines
 
 
 def exploration(e: Exploration) -> str:
@@ -84,6 +94,7 @@ def _known_line(r: Result, width: int) -> str:
     return f"    {r.property:{width}}  {plural(calls(r.trace), 'call'):8} {r.name}{last}"
 
 
+_IN_FULL = (Judgement.NEW, Judgement.VANISHED)
 _HEADINGS = {
     Judgement.NEW: "VIOLATED, and not listed as known",
     Judgement.VANISHED: "LISTED AS KNOWN, but not violated",
