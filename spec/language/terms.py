@@ -94,6 +94,10 @@ class Term:
             self.__dict__["_hash"] = known
         return int(known)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the hash, which another process would compute differently."""
+        return {k: v for k, v in self.__dict__.items() if k != "_hash"}
+
 
 @dataclass(frozen=True)
 class Lit(Term):
