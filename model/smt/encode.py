@@ -28,10 +28,12 @@ class Encoding:
         self.sorts = {k: z3.DeclareSort(k.name, self.context) for k in spec.kinds}
         self.nones = {k: z3.Const(f"none of {k.name}", s) for k, s in self.sorts.items()}
         self._enums: dict[type, tuple[Z3, list[Z3]]] = {}
-        self.functions = {
-            f: z3.Function(f.name, *(self.sorts[d] for d in f.domain), self.sort(f.type)) for f in spec.fields
-        }
+        self.functions = {f: self._function(f, f.name) for f in spec.fields}
+        self.before = {f: self._function(f, f"old {f.name}") for f in spec.fields}
         self._known: dict[Term, Z3] = {}
+
+    def _function(self, f: Field, name: str) -> Z3:
+        return z3.Function(name, *(self.sorts[d] for d in f.domain), self.sort(f.type))
 
     # ------------------------------------------------------------------ types and values
 
@@ -60,7 +62,7 @@ class Encoding:
     # ------------------------------------------------------------------ terms
 
     def term(self, t: Term) -> Z3:
-        """A term about one state; what it says of `old` is read in the same one (see terms.after)."""
+        """A term about a state and the one before it."""
         found = self._known.get(t)
         if found is None:
             found = self._known[t] = self._term(t)
@@ -73,7 +75,7 @@ class Encoding:
             case Var(name, type):
                 return z3.Const(name, self.sort(type))
             case Read(field, args):
-                return self.functions[field](*map(self.term, args))
+                return (self.before if t.old else self.functions)[field](*map(self.term, args))
             case Quant(op, var, body):
                 x, inner = self.term(var), self.term(body)
                 there = x != self.nones[var.type]  # type: ignore[index]
@@ -102,7 +104,7 @@ class Encoding:
 
     def axioms(self) -> Iterable[Z3]:
         """What holds in every state by the meaning of terms: `none` reads as blank, small numbers are small."""
-        for f, g in self.functions.items():
+        for f, g in [*self.functions.items(), *self.before.items()]:
             xs = self._keys(f)
             nowhere = z3.Or([x == self.nones[d] for x, d in zip(xs, f.domain, strict=True)])
             yield z3.ForAll(xs, z3.Implies(nowhere, g(*xs) == self.value(blank(f))))

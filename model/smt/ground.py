@@ -120,11 +120,11 @@ class Ground:
 
     # ------------------------------------------------------------------ states
 
-    def states(self) -> list[Value]:
-        """What holds of `now` in every state, reachable or not: every cell has a value of its type."""
+    def states(self, cells: Cells) -> list[Value]:
+        """What holds in every state, reachable or not: every cell has a value of its type."""
         return [
             x
-            for x in (self.scalars.inside(c, f.type) for c, (f, _) in zip(self.now, self.layout.cells, strict=True))
+            for x in (self.scalars.inside(c, f.type) for c, (f, _) in zip(cells, self.layout.cells, strict=True))
             if x is not True
         ]
 

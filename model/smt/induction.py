@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from accelspec.spec.language.sources import deduced
-from accelspec.spec.language.specification import Class, Form, Property, Specification
-from accelspec.spec.language.terms import TRUE
+from accelspec.spec.language.specification import Form, Property, Specification
 
 from ..verdict import Budget, Status, Verdict
 from .fragment import cycles
-from .obligations import BY_INDUCTION, checks, is_range, is_state
+from .obligations import BY_INDUCTION, checks, every, is_law, is_range
 from .refute import Refuter
 from .resistance import Resistance
 from .unbounded import Prover
@@ -31,7 +29,7 @@ Round = Callable[[Sequence[Property], Sequence[Property], set[str]], dict[str, R
 class Induction:
     """One specification, and what is `proved` of it so far (ids; of checks too).
 
-    `invariants` are the proved state properties, which may be relied on; `in_scope` are the ids that are proved at
+    `invariants` are the proved laws, which may be relied on; `in_scope` are the ids that are proved at
     least for the small scope; `resisting` says why others are not proved, with a small state if `explain`.
     """
 
@@ -56,7 +54,7 @@ class Induction:
     ) -> set[str]:
         """Find the largest part of the candidates that is inductive together with the invariants, and add it to them.
 
-        Returns the ids that are now proved: of candidates, of goals (`after` and step properties), if asked of checks.
+        Returns the ids that are now proved: of candidates, of goals (`after` properties), and if asked of checks.
         A property that resisted before is tried again.
         """
         asked = {p.id for p in [*candidates, *goals]}
@@ -122,10 +120,10 @@ def run(engine: Induction, lemmas: Sequence[Property] = ()) -> None:
     """
     spec = engine.spec
     asked = [p for p in spec.properties if applies(spec, p) and p.id not in engine.proved]
-    states = [p for p in asked if is_state(p)]
-    goals = [p for p in asked if not is_state(p) and p.form in (Form.ALWAYS, Form.AFTER) and not is_range(p.id)]
-    engine.establish([*(p for p in states if p.id not in spec.known), *lemmas], goals)
-    known = [p for p in states if p.id in spec.known]
+    laws = [p for p in asked if is_law(p)]
+    goals = [p for p in asked if p.form is Form.AFTER]
+    engine.establish([*(p for p in laws if p.id not in spec.known), *lemmas], goals)
+    known = [p for p in laws if p.id in spec.known]
     if known and engine.establish(known, with_checks=False):
         run(engine, lemmas)
 
@@ -141,9 +139,8 @@ def verdicts(engine: Induction) -> Iterator[Verdict]:
     spec, elapsed = engine.spec, engine.budget.elapsed
     met = dict.fromkeys(o.property for case in spec.cases for o in checks(case))
     done = {case.operation for case in spec.cases if case.outcome is not None and not case.crashes}
-    named = {p.id for p in spec.properties}
     loops = cycles(spec)
-    for p in [*spec.properties, *(written_in_range(id) for id in met if id not in named)]:
+    for p in every(spec):
         if not applies(spec, p):
             continue
         if p.id in engine.resisting:
@@ -163,10 +160,3 @@ def verdicts(engine: Induction) -> Iterator[Verdict]:
             yield Verdict(p.id, Status.VACUOUS, ENGINE, reason=reason, elapsed=elapsed)
         elif p.id in engine.proved or is_range(p.id):
             yield Verdict(p.id, Status.PROVED, ENGINE, elapsed=elapsed)
-
-
-def written_in_range(id: str) -> Property:
-    """Every write to a small number stays in its range: a property that the specification need not spell out."""
-    sentence = f"{id.removeprefix('range:')} never leaves its range"
-    source = deduced("implied by the types")
-    return Property(id, "in_range", Form.CHECK, Class.COUNT, TRUE, sentence, source, "", 0, lemma=True)

@@ -55,7 +55,7 @@ class KInduction:
         word.
         """
         u, out = self.unrolling, dict[str, int]()
-        self._solver.add(*(u.at(0, x) for x in u.ground.states()))
+        self._solver.add(*(u.at(0, x) for x in u.ground.states(u.ground.now)))
         for t in range(depth):
             # points 0 to t are as assumed; asked is about the step from t, and about the point behind it
             self._know(t)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from accelspec.spec.language.answers import Errno
+from accelspec.spec.language.sources import deduced
 from accelspec.spec.language.specification import Case, Class, Form, Param, Property, Role, Specification
 from accelspec.spec.language.terms import (
+    TRUE,
     And,
     Assign,
     Eq,
@@ -56,9 +58,12 @@ class Obligation:
         return self.case.id if self.case else "the initial state"
 
 
-def is_state(p: Property) -> bool:
-    """Is it a property of single states?  Those can be relied on in proofs."""
-    return p.form is Form.ALWAYS and p.cls in BY_INDUCTION and not p.over_step and not is_range(p.id)
+def is_law(p: Property) -> bool:
+    """Must it hold of every state, or of every step?  Those can be relied on in proofs.
+
+    A law over steps is true of the step that led to a state; for an initial state, of a step that changes nothing.
+    """
+    return p.form is Form.ALWAYS and p.cls in BY_INDUCTION and not is_range(p.id)
 
 
 def is_range(id: str) -> bool:
@@ -113,11 +118,17 @@ def preserved(p: Property, case: Case, written: Effects) -> Obligation | None:
 def behind(t: Term, written: Effects) -> Term:
     """The term evaluated after the effects: terms.after, that leaves alone what they do not touch."""
     if not (written.keys() & fields_of(t)):
-        return t
+        return standing(t)
     if isinstance(t, Read):
         args = tuple(behind(x, written) for x in t.args)
         return Read(t.field, args) if t.old else value_after(written.get(t.field.name, ()), t.field, args)
     return rebuild(t, lambda u: behind(u, written))
+
+
+@lru_cache(maxsize=65536)
+def standing(t: Term) -> Term:
+    """The term of a step that changes nothing: `old` is now."""
+    return Read(t.field, tuple(map(standing, t.args))) if isinstance(t, Read) else rebuild(t, standing)
 
 
 @lru_cache(maxsize=4096)
@@ -176,7 +187,21 @@ def obligations(spec: Specification, properties: list[Property]) -> list[tuple[C
         for p in own:
             if p.form is Form.AFTER:
                 found += filter(None, [afterwards(p, case, spec, written)])
-            elif p.form is Form.ALWAYS and p.cls in BY_INDUCTION and not is_range(p.id):
+            elif is_law(p):
                 found += filter(None, [preserved(p, case, written)])
         out.append((case, found))
     return out
+
+
+def every(spec: Specification) -> list[Property]:
+    """The specification's properties, and those that it need not spell out: every small number stays in its range."""
+    known = {p.id for p in spec.properties}
+    met = dict.fromkeys(o.property for c in spec.cases for o in checks(c))
+    return [*spec.properties, *(written_in_range(id) for id in met if id not in known)]
+
+
+def written_in_range(id: str) -> Property:
+    """Every write to a small number stays in its range: a property that the specification need not spell out."""
+    sentence = f"{id.removeprefix('range:')} never leaves its range"
+    source = deduced("implied by the types")
+    return Property(id, "in_range", Form.CHECK, Class.COUNT, TRUE, sentence, source, "", 0, lemma=True)

@@ -16,7 +16,7 @@ from accelspec.spec.language.terms import substitute
 
 from ..verdict import Budget
 from .ground import Ground, Step
-from .obligations import arguments, fields_of
+from .obligations import arguments, fields_of, standing
 from .resistance import Counterexample, Resistance
 from .scalars import Value
 
@@ -46,6 +46,7 @@ class Refuter:
         self.spec, self.budget, self.effort, self.explain = spec, budget or Budget(), effort, explain
         self.ground = Ground(spec, scope)
         self.steps = [self.ground.step(c) for c in spec.cases]
+        self._blank = [z3.Bool(f"blank {i}", self.ground.scalars.context) for i in range(len(self.ground.layout))]
         self._over_step = {p.id for p in spec.properties if p.over_step}
         self._goals: dict[tuple[int, str], Value] = {}
         self._moves: dict[tuple[int, bool], Callable[[Value], Value]] = {}
@@ -56,7 +57,9 @@ class Refuter:
         """Which of the properties are false in some initial state?"""
         solver = self._solver()
         solver.add(*self.ground.initial())
-        goals = [Goal(p.id, self.law(p)) for p in candidates]
+        goals = [
+            Goal(p.id, self.ground.value(standing(p.term), {}, self.ground.now, self.ground.old)) for p in candidates
+        ]
         broken: dict[str, Resistance] = {}
         self._ask(solver, goals, None, broken)
         return broken
@@ -122,7 +125,7 @@ class Refuter:
     # ------------------------------------------------------------------ formulas
 
     def law(self, p: Property) -> Value:
-        """A state property, of the state `now`."""
+        """The law, of the state `now` and the one before it."""
         return self.ground.value(p.term, {}, self.ground.now, self.ground.old)
 
     def goals(self, n: int, step: Step, properties: Sequence[Property]) -> list[Goal]:
@@ -152,7 +155,13 @@ class Refuter:
     def _solver(self) -> Value:
         solver = z3.SolverFor("QF_FD", ctx=self.ground.scalars.context)
         solver.set("rlimit", self.effort)
-        solver.add(*self.ground.states())
+        solver.add(*self.ground.states(self.ground.now), *self.ground.states(self.ground.old))
+        if self.explain:
+            cells = zip(self._blank, self.ground.now, self.ground.layout.cells, strict=True)
+            for b, c, (f, _) in cells:
+                solver.add(
+                    z3.Implies(b, self.ground.scalars.expression(self.ground.scalars.equal(c, self.ground.blank(f))))
+                )
         return solver
 
     # ------------------------------------------------------------------ examples
@@ -161,32 +170,29 @@ class Refuter:
         return t if isinstance(t, bool) else z3.is_true(model.eval(t, model_completion=True))
 
     def _small(self, solver: Value, goal: Goal, case: Case | None) -> Counterexample | None:
-        """A state that breaks the goal, in which one cell after the other was made blank as long as it still does."""
+        """A state that breaks the goal, with as many blank cells as can be had by giving in one after the other.
+
+        All cells are asked to be blank; while that cannot be, one of those that stand in the way is let go; at the end
+        each of these is asked again.
+        """
         g, layout = self.ground, self.ground.layout
         solver.push()
         solver.add(z3.Not(g.scalars.expression(goal.holds)))
-        blank = [g.scalars.equal(c, g.blank(f)) for c, (f, _) in zip(g.now, layout.cells, strict=True)]
-        order = sorted(range(len(layout)), key=lambda i: (not layout.cells[i][0].is_live, -i))
-        model = self._model(solver)
-        for i in order:
-            if model is None:
-                break
-            if self._true(model, blank[i]):
-                solver.add(blank[i])
-                continue
-            solver.push()
-            solver.add(blank[i])
-            better = self._model(solver)
-            solver.pop()
-            if better is not None:
-                model = better
-                solver.add(blank[i])
+        price = {
+            b.get_id(): (f.is_live, key, i)
+            for i, (b, (f, key)) in enumerate(zip(self._blank, layout.cells, strict=True))
+        }
+        blank = {b.get_id(): b for b in self._blank}
+        gone = []
+        while (answer := solver.check(*blank.values())) == z3.unsat:
+            gone.append(blank.pop(min((b.get_id() for b in solver.unsat_core()), key=lambda b: price[b])))
+        model = solver.model() if answer == z3.sat else None
+        for b in sorted(gone, key=lambda b: price[b.get_id()], reverse=True) if model is not None else ():
+            if solver.check(b, *blank.values()) == z3.sat:
+                model, blank[b.get_id()] = solver.model(), b
         solver.pop()
         if model is None:
             return None
         state = tuple(g.scalars.stored(model, c, f.type) for c, (f, _) in zip(g.now, layout.cells, strict=True))
         values = tuple(g.scalars.stored(model, x, v.type) for v, x in g.arguments(case).items()) if case else ()
         return Counterexample(layout, state, case, values)
-
-    def _model(self, solver: Value) -> Value | None:
-        return solver.model() if solver.check() == z3.sat else None

@@ -64,11 +64,11 @@ class Resistance:
     def __str__(self) -> str:
         parts = ["the budget was spent before it was decided"] if self.unasked else []
         if self.rows:
-            parts.append(f"not inductive: broken by {_listed(self.rows)}")
+            parts.append(f"not inductive: broken by {listed(self.rows)}")
         if self.gave_up:
-            parts.append(f"the solver gave up at {_listed(self.gave_up)}")
+            parts.append(f"the solver gave up at {listed(self.gave_up)}")
         if self.relied_on:
-            parts.append(f"holds there if {_listed(self.relied_on)} do, which are not proved")
+            parts.append(f"holds there if {listed(self.relied_on)} do, which are not proved")
         return "\n    ".join(["; ".join(parts), *(self.example.lines() if self.example else [])])
 
     def add(self, other: Resistance) -> None:
@@ -79,7 +79,8 @@ class Resistance:
         self.example = self.example or other.example
 
 
-def _listed(names: Iterable[str], most: int = 6) -> str:
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Some of the names, and how many more there are."""
     unique = list(dict.fromkeys(names))
     more = f" and {len(unique) - most} more" if len(unique) > most else ""
     return ", ".join(unique[:most]) + more

@@ -16,7 +16,7 @@ from accelspec.spec.language.specification import Case, Property, Specification
 
 from ..verdict import Budget
 from .encode import Encoding
-from .obligations import Obligation, obligations, taken
+from .obligations import Obligation, obligations, standing, taken
 from .resistance import Resistance
 
 QUICK, EFFORT = 3_000_000, 10_000_000  # z3's resource units for one question: the same answer on every machine
@@ -36,7 +36,9 @@ class Prover:
         solver = self._solver()
         solver.add(*self.encoding.initial())
         broken: dict[str, Resistance] = {}
-        self._decide(solver, [Obligation(p.id, p.term) for p in candidates], {p.id for p in candidates}, broken)
+        self._decide(
+            solver, [Obligation(p.id, standing(p.term)) for p in candidates], {p.id for p in candidates}, broken
+        )
         return broken
 
     def round(self, held: Sequence[Property], properties: Sequence[Property], asked: set[str]) -> dict[str, Resistance]:
