@@ -178,7 +178,8 @@ def _ranked(spec: Specification, law: Property, words: Sequence[Said]) -> list[S
     """
     explored = [w for w in words if w.word.engine.startswith("explore")]
     vacuous_everywhere = all(w.word.verdict is Status.VACUOUS for w in explored)
-    if not vacuous_everywhere or (law.cls is Class.LOCK_GRAPH and len(words) > len(explored)):
+    elsewhere = law.cls in (Class.LOCK_GRAPH, Class.PROGRESS) and len(words) > len(explored)
+    if not vacuous_everywhere or elsewhere:
         words = [w for w in words if w.word.verdict is not Status.VACUOUS]
     ended_early = [w for w in explored if w.word.verdict in (Status.HOLDS_TO, Status.UNKNOWN)]
     if law.id in spec.known and ended_early:

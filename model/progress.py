@@ -103,9 +103,16 @@ class _Progress:
         assert path is not None
         return self.trace(*path)
 
+    @property
+    def deadlock_id(self) -> str:
+        """The law that calls end, where the machine states one: a progress law that stands at asserts."""
+        stated = (p.id for p in self.spec.properties if p.form is Form.CHECK and p.cls is Class.PROGRESS)
+        return next((id for id in stated if id not in self.spec.not_applicable), DEADLOCK)
+
     def deadlock(self) -> Verdict:
+        id = self.deadlock_id
         if self.graph.stopped:
-            return self.verdict(DEADLOCK, Status.UNKNOWN, reason=self.graph.stopped)
+            return self.verdict(id, Status.UNKNOWN, reason=self.graph.stopped)
         found: list[Trace] = []
         for k, i in self.calls():
             call, live = Var("call", k), self.machine.layout.live(k)
@@ -113,9 +120,9 @@ class _Progress:
             trace = self.stuck(self.graph.where(Not(Read(live, (call,))), {call: i}))
             found += [trace] if trace else []
         if not found:
-            return self.verdict(DEADLOCK, Status.EXHAUSTED)
+            return self.verdict(id, Status.EXHAUSTED)
         trace = min(found, key=len)
-        return self.violated(DEADLOCK, trace, "; ".join(self.standing(list(trace.states())[-1])))
+        return self.violated(id, trace, "; ".join(self.standing(list(trace.states())[-1])))
 
     def standing(self, state: State) -> list[str]:
         """Where the calls in flight stand: `open() stands at 'waits for q.mutex, holding d.mutex'`."""

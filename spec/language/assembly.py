@@ -146,7 +146,7 @@ class Method:
     def _annotations(self) -> dict[str, Any]:
         try:
             return inspect.get_annotations(self.fn, eval_str=True)
-        except (NameError, AttributeError, TypeError, SyntaxError) as e:
+        except Exception as e:  # an annotation is any expression, and may raise anything
             raise self.error(
                 self.node, f"an annotation names nothing: {e}", "Import the kind, or define it above."
             ) from e

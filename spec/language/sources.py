@@ -35,9 +35,11 @@ class Source:
             raise ValueError(f"a source of mark {self.mark.value!r} names nothing")
 
     def in_document(self, document: str) -> Source:
+        """The source with a document, if it has none of its own."""
         return self if self.document else replace(self, document=document)
 
     def taken_over(self, ground: str) -> Source:
+        """The source as a revision cites it that takes a row over on this ground."""
         return replace(self, inherited=ground)
 
     def __str__(self) -> str:

@@ -34,7 +34,7 @@ from accelspec.spec.language import (
 
 from .isolation import DRIVER
 from .objects import ABSENT, ALLOCATED, INIT, REGISTERED, REMOVED, STARTED, ZOMBIE, Device, HwQueue, Queue
-from .revisions import DanglingSlots, Legacy
+from .revisions import SINCE_THE_MERGE, DanglingSlots, Legacy
 
 
 class Linux5_7(DanglingSlots, Legacy):
@@ -44,6 +44,7 @@ class Linux5_7(DanglingSlots, Legacy):
     document = "linux 5.7 drivers/misc/uacce/uacce.c"
     unchanged = read("uacce.c of 5.7", "the row is the same there")
     not_applicable = {
+        **SINCE_THE_MERGE,
         "uacce.I29": "the only attribute with a callback tests for it",
         "uacce.I30": "isolation came with 6.3",
     }
@@ -71,6 +72,12 @@ class Linux5_7(DanglingSlots, Legacy):
             "remove.ok",
             "remove does not unmap (B-01); an open in the middle gets hardware afterwards (U07)",
             read("uacce_remove"),
+        ),
+        violates(
+            "uacce.I22",
+            "open.got_queue",
+            "an open that names a removed device by a minor that was given again gets the new one (U11)",
+            deduced("xa_load goes by the number, the description pins the old device"),
         ),
         violates(
             "uacce.I23",

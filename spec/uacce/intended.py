@@ -56,7 +56,7 @@ from .objects import (
     Queue,
     Region,
 )
-from .revisions import Uacce
+from .revisions import SINCE_THE_MERGE, Uacce
 
 
 class Intended(Uacce):
@@ -67,6 +67,7 @@ class Intended(Uacce):
     unchanged = deduced("6.12.117, kept on purpose")
     known = []
     not_applicable = {
+        **SINCE_THE_MERGE,
         "uacce.I08": "a policy: the option `intended-strict` has it",
         "uacce.I20": "a policy: the option `intended-strict` has it",
     }
@@ -252,7 +253,11 @@ class Intended(Uacce):
 
     @lemma(deduced("the three lives of a queue: in the making, with a description, dead"))
     def a_queue_with_a_description_is_whole(self) -> bool:
-        return all(q.listed and (q.hw is not None) == (q.state in (INIT, STARTED)) and not (q.bonded and q.state is ZOMBIE) for q in Queue if q.file is not None)
+        return all(
+            q.listed and (q.hw is not None) == (q.state in (INIT, STARTED)) and not (q.bonded and q.state is ZOMBIE)
+            for q in Queue
+            if q.file is not None
+        )
 
     @lemma(deduced("an open makes it under the device's mutex, and nobody else finds it"))
     def a_queue_without_a_description_is_in_the_making(self) -> bool:
@@ -331,7 +336,7 @@ class IntendedStrict(Intended):
 
     revision = "intended-strict"
     unchanged = deduced("intended, kept")
-    known = []
+    not_applicable = SINCE_THE_MERGE
 
     @inserts(before="open.bind_fails")
     def open_exclusive(self, d: Device) -> None:

@@ -139,5 +139,4 @@ class Queue(Object):
     gets: Ghost[Once] = 0
     puts: Ghost[Once] = 0
     running: Ghost[Running] = 0
-    translated: Ghost[bool] = False  # v4: the device has translations to the pages of its regions
-    page_refs: Ghost[Few] = 0  # v4: of a page of DUS: one from its allocation, one for the domain that maps it
+    page_refs: Ghost[Few] = 0  # v4: of a page of DUS, without SVA: one from its allocation, one for the domain

@@ -28,13 +28,23 @@ from accelspec.spec.language import (
 from .laws import Laws
 from .objects import ALLOCATED, REGISTERED, REMOVED, SET, STALE, ZOMBIE, Cdev, Device, Queue
 from .queue import Queues
+from .v4_laws import SharedRegionLaws
 
 NO_SHARED_REGIONS = (
     "regions shared between queues, IOMMU domains and addresses of the device's own went before the merge"
 )
 
+SINCE_THE_MERGE = {
+    "uacce.I13": "regions shared between queues went before the merge",
+    "uacce.I14": "IOMMU domains went before the merge",
+    "uacce.I17": "no pointer to an address space is followed",
+    "uacce.I18": "regions have no device address of their own",
+    "uacce.I24": "a description holds no reference to the parent's module",
+    "uacce.I28": "IOMMU domains went before the merge",
+}
 
-class Uacce(Queues, Laws):
+
+class Uacce(Queues, Laws, SharedRegionLaws):
     """The life of a hardware queue as Linux 6.12.117 has it."""
 
     machine = "uacce"
@@ -69,8 +79,22 @@ class Uacce(Queues, Laws):
             "remove()": 0,
             "munmap()": 0,
         },
+        "two devices": {
+            "Device": 2,
+            "Fd": 2,
+            "File": 2,
+            "Queue": 2,
+            "HwQueue": 2,
+            "Qm": 0,
+            "Vma": 0,
+            "Waiter": 0,
+            "Message": 0,
+            "exec()": 0,
+            "exit()": 0,
+        },
         "isolation": {"Vma": 0, "Waiter": 0, "Message": 0, "exec()": 0, "exit()": 0},
     }
+    not_applicable = SINCE_THE_MERGE
     known = [
         violates(
             "uacce.I07",
@@ -105,6 +129,12 @@ class Uacce(Queues, Laws):
             deduced("__mmap_region calls the driver before vma_link_file"),
         ),
         violates(
+            "uacce.I22",
+            "open.got_queue",
+            "an open that names a removed device by a minor that was given again gets the new one (U11)",
+            deduced("xa_load goes by the number, the description pins the old device"),
+        ),
+        violates(
             "uacce.I23",
             "complete.ok",
             "the wait queue is initialised after get_queue (S-39)",
@@ -126,6 +156,7 @@ class Legacy(Uacce):
     revision = "legacy"
     unchanged = read("uacce.c of 6.12.117 without the hunks of February 2026", "all other functions are the same")
     document = "linux 6.12.y before February 2026, drivers/misc/uacce/uacce.c"
+    not_applicable = SINCE_THE_MERGE
     known = [
         violates(
             "uacce.I03",
@@ -164,6 +195,12 @@ class Legacy(Uacce):
             "mmap.ok",
             "the entries exist before the mapping is linked (U03)",
             deduced("__mmap_region calls the driver before vma_link_file"),
+        ),
+        violates(
+            "uacce.I22",
+            "open.got_queue",
+            "an open that names a removed device by a minor that was given again gets the new one (U11)",
+            deduced("xa_load goes by the number, the description pins the old device"),
         ),
         violates(
             "uacce.I23",
@@ -267,7 +304,11 @@ class Linux6_1(DanglingSlots, Uacce):
     revision = "6.1.192"
     unchanged = read("uacce.c of 6.1.192", "compared with 6.12.117 function by function")
     document = "linux 6.1.192 drivers/misc/uacce/uacce.c"
-    not_applicable = {"uacce.I30": "isolation came with 6.3"}
+    not_applicable = {
+        **SINCE_THE_MERGE,
+        "uacce.I30": "isolation came with 6.3",
+        "uacce.I29": "no attribute has an optional callback",
+    }
     drops = ["hw_error", "forget_errors", "read_isolate", "read_threshold", "write_threshold"]
     known = [
         violates(
@@ -294,6 +335,12 @@ class Linux6_1(DanglingSlots, Uacce):
         ),
         violates("uacce.I20", "start.ok", "no file operation looks at the caller", read("uacce_fops_unl_ioctl")),
         violates("uacce.I21", "mmap.ok", "as I19: it stays mapped after remove", read("uacce_remove")),
+        violates(
+            "uacce.I22",
+            "open.got_queue",
+            "an open that names a removed device by a minor that was given again gets the new one (U11)",
+            deduced("xa_load goes by the number, the description pins the old device"),
+        ),
         violates(
             "uacce.I23",
             "complete.ok",

@@ -66,7 +66,11 @@ class SharedRegionLaws(Machine):
     @always("uacce.I14", STATE, SHEET)
     def device_mappings_are_live(self) -> bool:
         """Where a device has translations to pages of a queue, they are in the domain that is attached to it."""
-        return all(q.device.domain is Domain.ATTACHED for q in Queue if q.translated)
+        return all(
+            q.device.sva or q.device.domain is Domain.ATTACHED
+            for q in Queue
+            if q.dko or q.dus is not EMPTY or q.ss is not None
+        )
 
     @check("uacce.I17", STEP, SHEET)
     def no_access_through_a_dead_address_space(self) -> None:

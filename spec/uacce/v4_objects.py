@@ -27,6 +27,9 @@ class CdevRef(Object):
 
 
 class Offset(Object, always=True):
-    """An offset that user space maps, and the region that it falls into; a scope with one looks at one at a time."""
+    """An offset that user space maps, and the region that it falls into: a scope with one looks at one at a time.
+
+    Shared regions are always offered; how many there can be is said by their own kind.
+    """
 
     region: Rigid[Region]

@@ -88,7 +88,7 @@ class Regions(Queues):
     @operation
     def mmap(self, p: Process, n: Fd, r: Region, private: bool) -> Result:
         """Two pages at an offset: of the last region that begins at or before it (BEFORE: there is none, type 16)."""
-        require(p.running and any(o.region is r for o in Offset))
+        require(p.running and (r is SS or any(o.region is r for o in Offset)))
         f = self.file_of(p, n)
         require(not f.in_call)
         q = self.behind(f)
@@ -141,7 +141,6 @@ class Regions(Queues):
                     return CALLBACK("iommu_map_fails", read("uacce_queue_map_qfr", "unmapped again"))
                 if r is not DKO and private:
                     return EINVAL("remap_fails", kernel("remap_pfn_range", "page by page into a private mapping"))
-                q.translated = True
                 if r is SS:
                     g = SharedRegion()
                     q.ss = g
@@ -157,7 +156,7 @@ class Regions(Queues):
         if when(r is DKO):
             q.dko = True
         if when(r is DUS and not q.device.sva):
-            q.page_refs = 2 if q.device.domain is Domain.ATTACHED else 1
+            q.page_refs = 2
 
     # ------------------------------------------------------------------ what becomes of a mapping
 
@@ -199,7 +198,6 @@ class Regions(Queues):
         q.other = False
         q.ss = None
         q.linked = None
-        q.translated = False
         q.page_refs = 0
         for g in SharedRegion:
             if g is shared and not any(o.linked is g for o in Queue):
@@ -233,5 +231,4 @@ class Regions(Queues):
                 return CALLBACK("map_fails", read("uacce_queue_map_qfr", "the address is taken, for instance"))
             t.ss = s.ss
             t.linked = s.ss
-            t.translated = True
             return OK("ok", read("uacce_cmd_share_qfr", "whatever the source's state is"))

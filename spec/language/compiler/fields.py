@@ -25,7 +25,7 @@ def declared_fields(cls: type) -> dict[str, Declaration]:
     """The fields of a kind, checked.  Raises SpecError at the field that is wrong."""
     try:
         declared = declarations(cls)
-    except (NameError, AttributeError, TypeError, ValueError, SyntaxError) as e:
+    except Exception as e:  # an annotation is any expression, and may raise anything
         name, why = _unreadable(cls, e)
         what = f"kind {cls.__name__}: the annotation of {name or 'a field'} cannot be read: {why}"
         raise SpecError(
@@ -91,7 +91,7 @@ def _unreadable(cls: type, error: Exception) -> tuple[str, str]:
     names = vars(sys.modules.get(cls.__module__, object))
     try:
         annotations = inspect.get_annotations(cls)
-    except NameError:
+    except Exception:
         return "", str(error)
     for name, annotation in annotations.items():
         try:

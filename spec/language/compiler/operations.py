@@ -330,4 +330,7 @@ class Operations(Steps):
 def _text(m: Method, node: ast.expr) -> str:
     """A literal text, or a constant of the module."""
     found = m.resolve(node)
-    return found if isinstance(found, str) else str(ast.literal_eval(node))
+    text = ast.literal_eval(node) if found is None else found
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} is no text")
+    return text
