@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clusters: the cells of one object are one number, its code; the codes of all objects, packed, are a state.
+"""Clusters: the cells of one object are one number, its code.
 
 Which codes an object can have is a cartesian fixpoint: every action that some combination of codes allows is taken.
 That is more than what is reachable, but far less than all values of its cells; and it costs nothing to keep what is
@@ -8,60 +8,23 @@ constant or depends on another cell.
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from accelspec.spec.language.terms import Range
 
 from ..trace import State
 from .ground import Action, Grounder, TooLarge, Update
+from .local import Columns, Functions, Local, Values
 from .nodes import Node
+from .packing import Words, pack
 
-Values = tuple[int, ...]  # of an object's cells, as terms count them
-Words = tuple[NDArray[np.uint64], ...]  # packed states, word by word
-Local = tuple[Node, ...]  # the part of a guard that speaks about one object
 Possible = tuple[Action, dict[int, Local], tuple[Node, ...]]  # an action, and its guard by objects
+Steps = list[tuple[int, tuple[int, ...]]]  # of an update: code, and codes after it for each valuation of its atoms
 
-WORD = 63  # bits of a word that are used: the hash table needs one value that no state has
+NOWHERE = -1  # instead of a code: a number would leave its range
 MOST_CODES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where an object's code lies: `word // weight % size`; both are powers of two if the states fit so."""
-
-    word: int
-    weight: int
-    size: int
-
-    def read(self, words: Words) -> NDArray[np.int64]:
-        """The object's code in every state."""
-        w = words[self.word]
-        if self.weight & (self.weight - 1) == 0 and self.size & (self.size - 1) == 0:
-            shift = np.uint64(self.weight.bit_length() - 1)
-            return ((w >> shift) & np.uint64(self.size - 1)).view(np.int64)
-        return ((w // np.uint64(self.weight)) % np.uint64(self.size)).view(np.int64)
-
-
-def pack(sizes: Sequence[int]) -> list[Slot]:
-    """Slots for codes of these sizes: in bits if one word holds them, else in mixed radix, else in several words."""
-    bits = [(n - 1).bit_length() for n in sizes]
-    if sum(bits) <= WORD:
-        return [Slot(0, 1 << sum(bits[:o]), 1 << b) for o, b in enumerate(bits)]
-    if math.prod(sizes) <= 1 << WORD:
-        return [Slot(0, math.prod(sizes[:o]), n) for o, n in enumerate(sizes)]
-    room: list[int] = []  # first fit, the largest first
-    slots: dict[int, Slot] = {}
-    for o in sorted(range(len(sizes)), key=lambda o: -bits[o]):
-        word = next((w for w, used in enumerate(room) if used + bits[o] <= WORD), len(room))
-        if word == len(room):
-            room.append(0)
-        slots[o] = Slot(word, 1 << room[word], 1 << bits[o])
-        room[word] += bits[o]
-    return [slots[o] for o in range(len(sizes))]
 
 
 class Clusters:
@@ -70,32 +33,34 @@ class Clusters:
     def __init__(self, ground: Grounder, actions: Iterable[Action]) -> None:
         self.ground, self.algebra = ground, ground.algebra
         self.objects = ground.objects
-        self.place = {c: cells.index(c) for cells in self.objects for c in cells}
-        self._functions: dict[tuple[Node, int, tuple[Node, ...]], Callable[..., int]] = {}
+        self.functions = Functions(ground)
         self._allowed: dict[tuple[int, Local], tuple[int, bool]] = {}
+        self.steps: dict[tuple[Update, Local], Steps] = {}
         self.codes: list[dict[Values, int]] = [{} for _ in self.objects]
+        self.values: list[list[Values]] = [[] for _ in self.objects]  # by code
         self.initial = [self._raised(s) for s in ground.layout.initial()]
         for s in self.initial:
             for o, cells in enumerate(self.objects):
                 self._code(o, tuple(s[c] for c in cells))
         self.actions = self._fixpoint([(a, *self.by_object(a.guard)) for a in actions])
+        self.columns = [Columns(self.functions.place, vs) for vs in self.values]
         self.slots = pack([len(c) for c in self.codes])
         self.words = 1 + max((s.word for s in self.slots), default=0)
-        self.values = [list(c) for c in self.codes]
 
     def _raised(self, s: State) -> list[int]:
         """A state with its numbers as terms count them."""
         return [x + b for x, b in zip(s, self.ground.base, strict=True)]
 
-    def _code(self, o: int, values: Values) -> bool:
-        """Give these values a code; was it a new one?"""
+    def _code(self, o: int, values: Values) -> int:
+        """The code of these values; a new one if they have none."""
         codes = self.codes[o]
-        if values in codes:
-            return False
-        codes[values] = len(codes)
-        if len(codes) > MOST_CODES:
-            raise TooLarge(f"an object has more than {MOST_CODES} codes")
-        return True
+        code = codes.get(values)
+        if code is None:
+            code = codes[values] = len(codes)
+            self.values[o].append(values)
+            if code > MOST_CODES:
+                raise TooLarge(f"an object has more than {MOST_CODES} codes")
+        return code
 
     # ------------------------------------------------------------------ fixpoint
 
@@ -113,81 +78,50 @@ class Clusters:
 
     def _fixpoint(self, todo: list[Possible]) -> list[Possible]:
         possible: list[Possible] = []
-        done: dict[tuple[Update, Local], int] = {}
+        updates: dict[tuple[Update, Local], int] = {}  # how many codes each has been tried on
         changed = True
         while changed:
             self.ground.check()
             waiting: list[Possible] = []
             for item in todo:
-                (possible if all(self.allows(o, xs) for o, xs in item[1].items()) else waiting).append(item)
-            changed, todo = False, waiting
-            for action, local, _ in possible:
+                action, local, _ = item
+                if not all(self._allows(o, xs) for o, xs in local.items()):
+                    waiting.append(item)
+                    continue
+                possible.append(item)
                 for u in action.updates:
-                    guard = local.get(u.object, ())
-                    first = done.get((u, guard), 0)
-                    values = list(self.codes[u.object])
-                    done[u, guard] = len(values)
-                    for v in values[first:]:
-                        if self.satisfies(u.object, v, guard):
-                            for after in self.results(u, v):
-                                changed |= after is not None and self._code(u.object, after)
+                    updates.setdefault((u, local.get(u.object, ())), 0)
+            changed, todo = False, waiting
+            for (u, guard), first in updates.items():
+                last = len(self.values[u.object])
+                if first < last:
+                    updates[u, guard] = last
+                    self._try(u, guard, first, last)
+                    changed = True
         return possible
 
-    def allows(self, o: int, guard: Local) -> bool:
+    def _try(self, u: Update, guard: Local, first: int, last: int) -> None:
+        """Take an update from the codes of a range."""
+        o, step, known = u.object, self.functions.step(u, guard), self.steps.setdefault((u, guard), [])
+        cells = self.objects[o]
+        fields = self.ground.layout.cells
+        numbers = [
+            (cells.index(c), self.algebra.domains[c]) for c, _ in u.values if isinstance(fields[c][0].type, Range)
+        ]
+        for code in range(first, last):
+            results = step(self.values[o][code])
+            if results:
+                inside = [all(r[i] in d for i, d in numbers) for r in results]
+                after = (self._code(o, r) if ok else NOWHERE for r, ok in zip(results, inside, strict=True))
+                known.append((code, tuple(after)))
+
+    def _allows(self, o: int, guard: Local) -> bool:
         """Is there a code of the object, so far, that satisfies this part of a guard?"""
         first, found = self._allowed.get((o, guard), (0, False))
-        values = list(self.codes[o])
-        found = found or any(self.satisfies(o, v, guard) for v in values[first:])
+        values = self.values[o]
+        found = found or any(map(self.functions.guard(guard), values[first:]))
         self._allowed[o, guard] = len(values), found
         return found
-
-    def satisfies(self, o: int, values: Values, guard: Local) -> bool:
-        """Do these values of the object's cells satisfy this part of a guard?"""
-        return all(self.function(x, o)(values, ()) for x in guard)
-
-    def results(self, u: Update, values: Values) -> list[Values | None]:
-        """The object's values after an update, for each valuation of its atoms; None: a number leaves its range."""
-        out: list[Values | None] = []
-        for atoms in itertools.product((0, 1), repeat=len(u.atoms)):
-            after = list(values)
-            for cell, x in u.values:
-                after[self.place[cell]] = self.function(x, u.object, u.atoms)(values, atoms)
-            inside = all(after[self.place[c]] in self.algebra.domains[c] for c, _ in u.values)
-            out.append(tuple(after) if inside else None)
-        return out
-
-    # ------------------------------------------------------------------ nodes as functions
-
-    def function(self, x: Node, o: int, atoms: tuple[Node, ...] = ()) -> Callable[..., int]:
-        """A node as a function of the values of the object's cells, and of the atoms."""
-        known = self._functions.get((x, o, atoms))
-        if known is None:
-            known = self._functions[x, o, atoms] = eval(f"lambda r, a: int({self._source(x, o, atoms)})")
-        return known
-
-    def _source(self, x: Node, o: int, atoms: tuple[Node, ...]) -> str:
-        if x in atoms:
-            return f"a[{atoms.index(x)}]"
-        if x.op == "and" and atoms:
-            far = [y for y in x.args if all(self.ground.object_of[c] != o for c in y.cells)]
-            if len(far) > 1:
-                near = [self._source(y, o, atoms) for y in x.args if y not in far]
-                return f"({' and '.join([*near, self._source(self.algebra.all_of(far), o, atoms)])})"
-        args = [self._source(y, o, atoms) for y in x.args]
-        match x.op:
-            case "const":
-                return str(x.value)
-            case "cell":
-                return f"r[{self.place[x.value]}]"
-            case "and":
-                return f"({' and '.join(args)})"
-            case "not":
-                return f"(not {args[0]})"
-            case "ite":
-                return f"({args[1]} if {args[0]} else {args[2]})"
-            case "pick":
-                return f"({', '.join(args[1:])},)[{args[0]}]"
-        return f"({args[0]} {dict(eq='==', le='<=', add='+')[x.op]} {args[1]})"
 
     # ------------------------------------------------------------------ packed states
 

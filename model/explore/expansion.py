@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .clusters import Slot, Words
+from .packing import Slot, Words
 from .tables import Condition, Rule, Tables, Tree
 
 Mask = NDArray[np.bool_]

@@ -16,10 +16,11 @@ from accelspec.spec.language.terms import Term
 from ..evaluate import Interpreter
 from ..trace import Move, State, Trace
 from ..verdict import Budget
-from .clusters import Clusters, Words
+from .clusters import Clusters
 from .expansion import Chunk, Watcher, first_false
 from .explored import Reached
 from .ground import Grounder, Stopped
+from .packing import Words
 from .tables import Rule, Tables
 from .visited import Visited
 

@@ -16,10 +16,10 @@ from accelspec.spec.language.terms import Term, Var
 from ..evaluate import Interpreter
 from ..trace import Move, State, Trace
 from ..verdict import Budget
-from .clusters import Words
 from .expansion import Chunk, Positions, Watcher
 from .frontier import Frontier, chunks
 from .ground import TooLarge
+from .packing import Words
 from .search import Search
 from .tables import Rule
 

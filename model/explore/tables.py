@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from accelspec.spec.language.specification import Form
 
-from .clusters import Clusters, Local
+from .clusters import NOWHERE, Clusters
 from .explored import domains_of
 from .ground import Action, Update
+from .local import Local
 from .nodes import Node
 
 
@@ -93,8 +94,7 @@ class Tables:
 
     def _local(self, o: int, guard: Local) -> Condition | bool:
         """A condition on one object as a table over its codes."""
-        values = self.clusters.values[o]
-        table = np.fromiter((self.clusters.satisfies(o, v, guard) for v in values), np.bool_, len(values))
+        table = self.clusters.columns[o].all_of(guard)
         if table.all() or not table.any():
             return bool(table[0])
         return self._intern((o, table.tobytes()), o, table)
@@ -150,20 +150,20 @@ class Tables:
 
     def _new_delta(self, u: Update, guard: Local) -> Delta | None:
         clusters, o = self.clusters, u.object
-        codes, slot = clusters.codes[o], clusters.slots[o]
-        width = 1 << len(u.atoms)
-        table = np.zeros((len(codes), width), np.uint64)
-        used = np.zeros(len(codes), np.bool_)
-        for values, code in codes.items():
-            if clusters.satisfies(o, values, guard):
-                used[code] = True
-                for i, after in enumerate(clusters.results(u, values)):
-                    if after is not None:  # where a number leaves its range a check has failed before
-                        table[code, i] = ((codes[after] - code) * slot.weight) % (1 << 64)
-        different = np.unique(table[used])
-        constant = int(different[0]) if different.size == 1 else None
-        if constant == 0 or not different.size:
+        slot, steps = clusters.slots[o], clusters.steps[u, guard]
+        table = np.zeros((len(clusters.values[o]), 1 << len(u.atoms)), np.uint64)
+        if not steps:
             return None
+        codes = np.array([code for code, _ in steps])
+        after = np.array([a for _, a in steps])
+        moved = np.where(
+            after == NOWHERE, 0, after - codes[:, None]
+        )  # a number out of its range: a check failed before
+        table[codes] = moved.astype(np.uint64) * np.uint64(slot.weight)
+        different = np.unique(moved)
+        if different.size == 1 and different[0] == 0:
+            return None
+        constant = int(different[0]) * slot.weight % (1 << 64) if different.size == 1 else None
         return Delta(slot.word, o, constant, table.ravel(), tuple(map(self.condition, u.atoms)))
 
     def _states(self, form: Form) -> list[tuple[str, Condition | bool]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .clusters import Words
+from .packing import Words
 
 FULL = 2  # the table has at least this many places for every state
 SCRAMBLE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from accelspec.model.evaluate import Interpreter
-from accelspec.model.explore import Explored, clusters, explore, frontier, ground
+from accelspec.model.explore import Explored, explore, frontier, ground, packing
 from accelspec.model.tests import machines
 from accelspec.model.verdict import Budget, Status
 from accelspec.spec.language.specification import Specification
@@ -57,17 +57,17 @@ def test_states_of_several_words(bits: int, monkeypatch: pytest.MonkeyPatch) -> 
     """Words of few bits stand in for machines whose states need more than 64."""
     make, scope = CASES["files leak"]
     whole = found(explore(make(), scope))
-    monkeypatch.setattr(clusters, "WORD", bits)
+    monkeypatch.setattr(packing, "WORD", bits)
     assert found(explore(make(), scope)) == whole
 
 
 def test_packing() -> None:
-    in_bits = clusters.pack([4, 3, 2])
+    in_bits = packing.pack([4, 3, 2])
     assert [(s.word, s.weight, s.size) for s in in_bits] == [(0, 1, 4), (0, 4, 4), (0, 16, 2)]
-    radix = clusters.pack([3] * 39)  # 78 bits, but 3**39 < 2**62
+    radix = packing.pack([3] * 39)  # 78 bits, but 3**39 < 2**62
     assert {s.word for s in radix} == {0}
     assert radix[2].weight == 9
-    many = clusters.pack([1 << 20, 1 << 40, 1 << 30])
+    many = packing.pack([1 << 20, 1 << 40, 1 << 30])
     assert [s.word for s in many] == [0, 0, 1]
 
 
