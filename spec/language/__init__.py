@@ -68,7 +68,7 @@ from .objects import IDLE, UNLOCKED, Busy, Ghost, Lock, Map, Object, Raw, Rigid,
 from .sources import Mark, Source, deduced, kernel, read, stated
 from .specification import Specification
 from .terms import Range
-from .words import any_of, choose, fails, free, implies, old, require, when
+from .words import any_of, choose, fails, free, implies, old, require, wait_until, when
 
 __all__ = [
     "Answer",
@@ -152,5 +152,6 @@ __all__ = [
     "sometimes",
     "stated",
     "violates",
+    "wait_until",
     "when",
 ]

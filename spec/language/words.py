@@ -38,6 +38,12 @@ def require(condition: bool) -> None:
         raise NotEnabled("the required condition is false")
 
 
+def wait_until(condition: bool) -> None:
+    """The step waits until it is so: for a lock that is taken further in, for instance.  No assumption: others make it true."""
+    if not condition:
+        raise NotEnabled("the step waits")
+
+
 def when(condition: bool) -> bool:
     """`if when(c):` merges an effect into the row; a plain `if` makes a row."""
     return condition

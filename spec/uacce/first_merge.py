@@ -30,6 +30,7 @@ from accelspec.spec.language import (
     require,
     stated,
     violates,
+    wait_until,
 )
 
 from .isolation import DRIVER
@@ -147,7 +148,7 @@ class Linux5_7(DanglingSlots, Legacy):
             q.state = INIT
             f = File()
             q.file = f
-            require(p.fd[n] is None)
+            wait_until(p.fd[n] is None)
             p.fd[n] = f
             return OK("ok", read("uacce_fops_open"))
 

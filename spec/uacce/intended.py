@@ -36,6 +36,7 @@ from accelspec.spec.language import (
     operation,
     replaces,
     require,
+    wait_until,
 )
 
 from .objects import (
@@ -120,7 +121,7 @@ class Intended(Uacce):
                 q.listed = True
                 f = File()
                 q.file = f
-                require(p.fd[n] is None)
+                wait_until(p.fd[n] is None)
                 p.fd[n] = f
                 return OK("ok", deduced("T6: the provider may complete at once, the queue is whole"))
 

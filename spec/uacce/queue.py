@@ -33,6 +33,7 @@ from accelspec.spec.language import (
     operation,
     read,
     require,
+    wait_until,
     when,
 )
 
@@ -122,7 +123,7 @@ class Queues(Isolation):
                 q.listed = True
                 f = File()
                 q.file = f
-                require(p.fd[n] is None)  # the number was reserved
+                wait_until(p.fd[n] is None)  # the number was reserved: nobody has taken it
                 p.fd[n] = f
                 return OK("ok", read("uacce_fops_open"))
 
@@ -132,7 +133,7 @@ class Queues(Isolation):
 
     def release(self, f: File) -> None:
         """uacce_fops_release: under the device's mutex."""
-        require(not any(q.file is f and q.device.mutex for q in Queue))  # waits for it
+        wait_until(not any(q.file is f and q.device.mutex for q in Queue))
         for q in Queue:
             if q.file is f:
                 self.give_up(q)

@@ -134,12 +134,12 @@ class Effects(Expressions):
                     s, f"a {type_name(x.type)} cannot be freed", "Objects of an `always=True` kind are never freed."
                 )
             self.destroy(p, x)
-        elif is_word(call, "require"):
+        elif is_word(call, "require") or is_word(call, "wait_until"):
             if p.binders:
-                raise m.error(s, "require(…) in a loop", "Say it before the loop, with all(…).")
+                raise m.error(s, f"{written(call.func)}(…) in a loop", "Say it before the loop, with all(…).")
             p.guards.append(Implies(p.cond, self.test(self.words(call, 1, p)[0], p)))
             a = Assumption(self.operation_name, written(call.args[0]), m.file.name, s.lineno)
-            if a not in self.spec.assumptions:
+            if is_word(call, "require") and a not in self.spec.assumptions:
                 self.spec.assumptions.append(a)
         elif is_kind(cls := m.resolve(call.func)):
             self.create(p, cls.__name__.lower(), cls, call)

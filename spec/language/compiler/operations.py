@@ -90,8 +90,8 @@ class Operations(Steps):
                     p.callers.append(Caller(p.frame, name, todo))
                     p.frame, todo = frame, chain([*frame.method.body, Marker("leave")], None)
                 case ast.Expr(value=call) if (frame := self.deciding(call, p)) is not None:
+                    self.tell(s, p)
                     p.callers.append(Caller(p.frame, None, todo))
-                    p.told.append(written(s))
                     p.frame, todo = frame, chain([*frame.method.body, Marker("leave")], None)
                 case _:
                     self.effect(s, p)
@@ -110,7 +110,8 @@ class Operations(Steps):
         silent = isinstance(s, (ast.Assert, ast.Pass)) or (
             isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)
         )
-        required = isinstance(s, ast.Expr) and isinstance(s.value, ast.Call) and written(s.value.func) == "require"
+        called = written(s.value.func) if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call) else ""
+        required = called in ("require", "wait_until")
         if not (names or silent or required) and not any(not c.patch for c in p.callers):
             p.told.append(written(s))
 
