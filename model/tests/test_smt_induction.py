@@ -20,7 +20,7 @@ from accelspec.model.verdict import Budget, Status, Verdict
 from accelspec.spec.language import compile_machine
 from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Form, Property, Specification
-from accelspec.spec.language.terms import Or, (
+from accelspec.spec.language.terms import (
     FALSE,
     TRUE,
     All,
@@ -31,6 +31,7 @@ from accelspec.spec.language.terms import Or, (
     Field,
     Lit,
     Not,
+    Or,
     Read,
     Term,
     Var,
