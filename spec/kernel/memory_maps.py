@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mappings: pieces that munmap and mprotect split.  The offset of a tail is the next page; a close sees only the offset."""
+"""Mappings: pieces that munmap and mprotect split.  A tail begins at the next page; a close sees only the offset."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Processes(MemoryMaps):
 
     @operation
     def exec(self, p: Process, m: Mm, cloexec: bool) -> Result:
-        """A new program in a new address space; with `cloexec` every descriptor of it is marked close-on-exec, without it none."""
+        """A new program in a new address space; with `cloexec` every descriptor of it is close-on-exec, else none."""
         require(p.running and self.empty(m) and not p.busy and not p.mm.mmap_lock)
         gone = p.mm
         p.mm = m

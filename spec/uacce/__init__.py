@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The uacce queue lifecycle, in its revisions: what was posted, what was merged, what stable kernels have, what we would have."""
+"""The uacce queue lifecycle: as it was posted, as it was merged, as stable kernels have it, and as we would have it."""
 
 from .first_merge import Linux5_7
 from .intended import Intended, IntendedStrict

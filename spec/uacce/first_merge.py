@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""uacce as first merged, in Linux 5.7: one mutex for all queues, none for a device, and file operations that do not look."""
+"""uacce as first merged, in Linux 5.7: one mutex for all queues, and file operations that look at nothing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """uacce as we would have it: 6.12.117, corrected so that every safety law holds, and no less useful.
 
-Each deviation is argued in docs/machines/uacce-expectations.md under the T-number given here.  Unchanged on purpose: PUT_Q only stops,
-START works again after it, dead queues answer ENXIO, opens are not limited, isolation is advisory, mremap is refused.
+Each deviation is argued in docs/machines/uacce-expectations.md under the T-number given here.  Unchanged on purpose:
+PUT_Q only stops, START works again after it, dead queues answer ENXIO, opens are not limited, isolation is advisory,
+mremap is refused.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Intended(Uacce):
                 "cdev_add_fails", deduced("T7: the character device is dropped, register may be tried again")
             )
 
-    # ------------------------------------------------------------------ T5, T6: the inode's own device, a whole queue before get_queue
+    # ------------------------------------------------------------------ T5, T6: the inode's own device, a whole queue
 
     @operation
     def open(self, p: Process, n: Fd, d: Device, kept: bool) -> Result:
@@ -125,7 +126,7 @@ class Intended(Uacce):
                 p.fd[n] = f
                 return OK("ok", deduced("T6: the provider may complete at once, the queue is whole"))
 
-    # ------------------------------------------------------------------ T3, T4: remove in one section per queue; stop and removal wake
+    # ------------------------------------------------------------------ T3, T4: one section per queue, which wakes
 
     @event
     def remove(self, d: Device) -> Result:
@@ -159,7 +160,7 @@ class Intended(Uacce):
 
     drops = ["poll.dead_queue"]
 
-    # ------------------------------------------------------------------ T1, T2: a region belongs to its pieces; entries come with the first touch
+    # ------------------------------------------------------------------ T1, T2: regions, pieces, touches
 
     @operation
     def mmap(self, p: Process, n: Fd, r: Region, private: bool) -> Result:
@@ -333,7 +334,7 @@ class Intended(Uacce):
 
 
 class IntendedStrict(Intended):
-    """The two policies that no merged revision promises, as an option: exclusive without SVA, and only the opener acts."""
+    """Two policies that no merged revision promises, as an option: exclusive without SVA, and only the opener acts."""
 
     revision = "intended-strict"
     unchanged = deduced("intended, kept")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """uacce 6.12.117: device errors, reset, isolation, and the attributes that user space reads and writes.
 
-Isolation is advisory: the core never asks about it; a stopped unit refuses new queues.  Counts stand for themselves up to 2.
+Isolation is advisory: the core never asks about it; a stopped unit refuses new queues.  Counts stand for themselves up
+to 2.
 """
 
 from __future__ import annotations

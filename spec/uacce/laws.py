@@ -95,7 +95,7 @@ class Laws(Machine):
 
     @always("uacce.I12", STEP, SHEET)
     def only_legal_transitions(self) -> bool:
-        """The state of a queue that a description has changes only INIT-STARTED, STARTED-INIT, and from either to ZOMBIE."""
+        """A queue with a description changes only from INIT to STARTED and back, and from either to ZOMBIE."""
         return all(
             q.state is old(q).state
             or (old(q).state is INIT and q.state is STARTED)
@@ -172,7 +172,7 @@ class Laws(Machine):
 
     @always("uacce.I09", STATE, SHEET)
     def slot_iff_mapped_once(self) -> bool:
-        """A slot is set exactly while a piece of a mapping of that region exists (and no mmap or munmap is just running)."""
+        """A slot is set exactly while a piece of a mapping of that region exists (calls that are running apart)."""
         mapped = all(
             any(q.file is v.file and (q.mmio if v.base == 0 else q.dus) is SET for q in Queue)
             for v in Vma
@@ -212,7 +212,7 @@ class Laws(Machine):
 
     @always("uacce.I21", STATE, SHEET)
     def nothing_left_after_remove(self) -> bool:
-        """After remove has returned nothing of the device can be reached: its queues are ZOMBIE, without hardware, bond and entries."""
+        """After remove nothing of the device can be reached: queues are ZOMBIE, without hardware, bond and entries."""
         queues = all(
             q.state is ZOMBIE and q.hw is None and not q.bonded for q in Queue if q.device.life in (REMOVED, FREED)
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """uacce 6.12.117: the life of a hardware queue handed to user space.
 
-Read a method as the driver's code with everything but its decisions removed.  The order of the returns is the order of the checks;
-each is one row: its errno, its name, and who says so.
+Read a method as the driver's code with everything but its decisions removed.  The order of the returns is the order of
+the checks; each is one row: its errno, its name, and who says so.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class Queues(Isolation):
 
     @operation
     def mmap(self, p: Process, n: Fd, r: Region, private: bool) -> Result:
-        """Two pages of a region.  A private mapping of MMIO gets the page frame number as its offset; for DUS the driver restores it."""
+        """Two pages of a region.  A private mapping of MMIO gets the page frame number as its offset."""
         require(p.running)
         f = self.file_of(p, n)
         require(not f.in_call)
@@ -249,7 +249,7 @@ class Queues(Isolation):
         return q.mmio if v.pgoff == 0 else q.dus if v.pgoff == 1 else EMPTY
 
     def close_slot(self, v: Vma, loaded: bool) -> None:
-        """The second half of uacce_vma_close, under the queue's mutex: clear the slot, free the marker that was loaded."""
+        """The second half of uacce_vma_close, under the queue's mutex: clear the slot, free what was loaded."""
         for q in Queue:
             if q.file is v.file:
                 assert implies(loaded, self.slot_at(q, v) is SET), "uacce.I15"
