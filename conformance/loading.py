@@ -76,6 +76,8 @@ def catalogue() -> Catalogue:
 def select(names: Sequence[str], machines: Catalogue | None = None) -> list[Entry]:
     """The revisions that the names mean, each once, in order; all of the catalogue without a name.
 
+    What a revision offers as an option is meant only by its own full name.
+
     Raises:
         BadInput: there is no such machine, revision or file, or the file cannot be imported.
         SpecError: a machine file says something that it cannot mean.
@@ -109,7 +111,7 @@ def _named(name: str, machines: Callable[[], Catalogue]) -> list[Entry]:
     else:
         raise BadInput(f"no machine is called {where!r}", _machine_hint(name, machines()))
     if revision is None:
-        return entries
+        return entries if where.endswith(".py") else [e for e in entries if not e.cls.option]
     if chosen := [e for e in entries if e.revision == revision]:
         return chosen
     known = [f"{where}@{e.revision}" for e in entries]

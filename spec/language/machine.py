@@ -27,6 +27,7 @@ class Machine:
 
     machine: ClassVar[str] = ""
     revision: ClassVar[str] = ""
+    option: ClassVar[bool] = False  # offered beside a revision: gone through only where it is named
     document: ClassVar[str] = ""  # what `read("function")` in this class refers to
     scopes: ClassVar[
         dict[str, dict[str, int]]

@@ -337,6 +337,7 @@ class IntendedStrict(Intended):
     """Two policies that no merged revision promises, as an option: exclusive without SVA, and only the opener acts."""
 
     revision = "intended-strict"
+    option = True
     unchanged = deduced("intended, kept")
     not_applicable = SINCE_THE_MERGE
 
