@@ -297,7 +297,7 @@ class Operations(Steps):
         return todo
 
     def label(self, y: ast.Yield, p: Path) -> str:
-        if not (isinstance(y.value, ast.Constant) and isinstance(y.value.value, str)):
+        if not (isinstance(y.value, ast.Constant) and isinstance(y.value.value, str) and y.value.value):
             raise p.frame.method.error(
                 y, "the step has no label", 'Write `yield "looked_up"`: traces name the step by it.'
             )
