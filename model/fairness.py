@@ -11,49 +11,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from .explore.graph import Ids, Mask, StateGraph
+from .explore.graph import Hop, Mask, StateGraph
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """What a fair run does not put off for ever: to take one of these edges."""
+    """What a fair run does not put off for ever: to take one of these cases (with this call in flight)."""
 
     name: str
-    edges: Ids
-    enabled: Mask  # where one of them starts
+    cases: frozenset[int]
+    call: int | None = None
     strong: bool = False
 
 
-def constraint(graph: StateGraph, name: str, chosen: Mask, strong: bool = False) -> Constraint:
-    """The constraint to take the chosen edges."""
-    enabled = np.zeros(graph.count, np.bool_)
-    enabled[graph.source[chosen]] = True
-    return Constraint(name, chosen.nonzero()[0], enabled, strong)
-
-
 class Fairness:
-    """Fair runs in a graph."""
+    """Fair runs that stay in a region of a graph."""
 
-    def __init__(self, graph: StateGraph, constraints: Sequence[Constraint]) -> None:
-        self.graph, self.constraints = graph, constraints
+    def __init__(self, graph: StateGraph, constraints: Sequence[Constraint], region: Mask) -> None:
+        self.whole, self.region = graph, region
+        self.graph = graph.part(region)
+        self.constraints = constraints
+        self.enabled = {c: graph.starts(graph.edges(c.cases, c.call)) for c in constraints}
+        self.edges = {c: self.graph.edges(c.cases, c.call) for c in constraints}
 
-    def lasso(self, region: Mask) -> tuple[int, list[int], int] | None:
-        """A fair run that reaches the region and never leaves it: first state, edges, and where its loop begins."""
-        component = self.component(region)
+    def lasso(self) -> tuple[int, list[Hop], int] | None:
+        """A fair run that reaches the region and never leaves it again: first state, edges, where its loop begins."""
+        component = self.component(self.region)
         if component is None:
             return None
-        path = self.graph.path(self.graph.beginnings, component)
+        path = self.whole.path(self.whole.beginnings, component)
         assert path is not None
         first, stem = path
-        entry = int(self.graph.target[stem[-1]]) if stem else first
+        entry = stem[-1][1] if stem else first
         return first, [*stem, *self._round(entry, component)], len(stem)
 
     def component(self, region: Mask) -> Mask | None:
         """States of a region that reach one another and among which a fair run can stay; None if there are none."""
         while True:
-            region = self._weakly_fair(region)
+            region = self._fair(region)
             if not region.any():
                 return None
             component = self._terminal(region)
@@ -62,33 +57,41 @@ class Fairness:
                 return component
             inside = component.copy()
             for c in unmet:
-                inside &= ~c.enabled
+                inside &= ~self.enabled[c]
             found = self.component(inside)
             if found is not None:
                 return found
             region = region & ~component
+
+    def _fair(self, region: Mask) -> Mask:
+        """The region without states that cannot start a fair run in it; some of those that are left may not, either."""
+        region = self._weakly_fair(region)
+        while True:
+            before = region
+            for c in self.constraints:
+                if c.strong and (self.enabled[c] & region).any():
+                    rests = self._weakly_fair(region & ~self.enabled[c])  # it is not enabled any more
+                    region = self._weakly_fair(self.graph.backward(rests | self._starts(c, region), region))
+            if (region == before).all():
+                return region
 
     def _weakly_fair(self, region: Mask) -> Mask:
         """The states from which some run in the region meets every constraint, taken as weak ones."""
         while True:
             before = region
             for c in self.constraints:
-                region = self.graph.backward(region & (~c.enabled | self._starts(c, region)), region)
+                good = region & (~self.enabled[c] | self._starts(c, region))
+                if (good != region).any():
+                    region = self.graph.backward(good, region)
             if (region == before).all():
                 return region
 
     def _starts(self, c: Constraint, within: Mask) -> Mask:
-        out = np.zeros(self.graph.count, np.bool_)
-        out[self.graph.source[self._inside(c, within)]] = True
-        return out
-
-    def _inside(self, c: Constraint, within: Mask) -> Ids:
-        """The edges of a constraint that start and end in a set."""
-        source, target = self.graph.source[c.edges], self.graph.target[c.edges]
-        return c.edges[within[source] & (target >= 0) & within[target]]
+        return self.graph.starts(self.graph.staying(self.edges[c], within))
 
     def _met(self, c: Constraint, component: Mask) -> bool:
-        return not (c.enabled & component).any() or self._inside(c, component).size > 0
+        idle = not (self.enabled[c] & component).any()
+        return idle or self.graph.staying(self.edges[c], component).size > 0
 
     def _terminal(self, region: Mask) -> Mask:
         """A strongly connected component that cannot be left within the region."""
@@ -100,25 +103,29 @@ class Fairness:
                 return component
             start = int((ahead & ~component).argmax())
 
-    def _round(self, entry: int, component: Mask) -> list[int]:
+    def _round(self, entry: int, component: Mask) -> list[Hop]:
         """Edges from a state of a component back to it, on which every constraint is met once."""
-        graph, at, loop = self.graph, entry, list[int]()
+        graph, at, loop = self.graph, entry, list[Hop]()
+        taken: set[int] = set()
         for c in self.constraints:
-            visited = [entry, *(int(graph.target[e]) for e in loop)]
-            if not (c.enabled & component).any() or np.isin(loop, c.edges).any():
+            enabled = self.enabled[c]
+            visited = [entry, *(target for _, target in loop)]
+            mine = self.graph.staying(self.edges[c], component)
+            if not (enabled & component).any() or taken & set(mine.tolist()):
                 continue
-            if not c.strong and not all(c.enabled[s] for s in visited):
+            if not c.strong and not all(enabled[s] for s in visited):
                 continue
-            idle = component & ~c.enabled
+            idle = component & ~enabled
             rests = not c.strong and bool(idle.any())
-            edges = self._inside(c, component)
-            path = graph.path(graph.one(at), idle if rests else self._starts(c, component), component)
+            path = graph.path(graph.one(at), idle if rests else graph.starts(mine), component)
             assert path is not None
             loop += path[1]
-            at = int(graph.target[loop[-1]]) if loop else entry
+            at = loop[-1][1] if loop else entry
             if not rests:
-                loop.append(int(edges[(graph.source[edges] == at).argmax()]))
-                at = int(graph.target[loop[-1]])
+                edge = int(mine[(graph.source[mine] == at).argmax()])
+                taken.add(edge)
+                loop.append(graph.hop(edge))
+                at = loop[-1][1]
         if loop:
             back = graph.path(graph.one(at), graph.one(entry), component)
             assert back is not None

@@ -19,8 +19,8 @@ from accelspec.spec.language.terms import Kind, Not, Read, Var
 
 from .evaluate import Interpreter
 from .explore.explored import Replay
-from .explore.graph import Mask, StateGraph, state_graph
-from .fairness import Constraint, Fairness, constraint
+from .explore.graph import Hop, Mask, StateGraph, state_graph
+from .fairness import Constraint, Fairness
 from .layout import full_scope
 from .lock_order import Cycle, cycle_text, lock_cycles, takers
 from .scope_limits import with_limits
@@ -139,9 +139,9 @@ class _Progress:
             if k.is_call:
                 yield from ((k, i) for i in range(self.machine.scope[k.name]))
 
-    def trace(self, start: int, edges: Sequence[int], loop: int | None = None) -> Trace:
+    def trace(self, start: int, hops: Sequence[Hop], loop: int | None = None) -> Trace:
         """A run of the specification as it was given."""
-        return replace(self.graph.trace(start, edges, loop), spec=self.spec)
+        return replace(self.graph.trace(start, hops, loop), spec=self.spec)
 
     # ------------------------------------------------------------------ what must happen
 
@@ -153,26 +153,24 @@ class _Progress:
             return self.violated(p.id, trace, "from here it can never be reached")
         if not p.fair:
             return self.verdict(p.id, Status.EXHAUSTED, reason="it can always still be reached; no fairness is stated")
-        found = Fairness(self.graph, [*self.fair(p), *self.calls_go_on()]).lasso(~goal)
+        found = Fairness(self.graph, [*self.fair(p), *self.calls_go_on()], ~goal).lasso()
         if found is None:
             return self.verdict(p.id, Status.EXHAUSTED)
-        start, edges, loop = found
-        trace = self.trace(start, edges, loop)
+        start, hops, loop = found
+        trace = self.trace(start, hops, loop)
         how = "the last moves repeat for ever" if len(trace) > loop else "nothing more happens"
         return self.violated(p.id, trace, f"{how}, and it is never reached")
 
     def fair(self, p: Property) -> Iterator[Constraint]:
         """The operations and events that the property calls fair."""
         for name in p.fair:
-            cases = [n for n, c in enumerate(self.machine.spec.cases) if c.operation == name]
-            yield constraint(self.graph, name, np.isin(self.graph.case, cases))
+            yield Constraint(name, frozenset(n for n, c in enumerate(self.machine.spec.cases) if c.operation == name))
 
     def calls_go_on(self) -> Iterator[Constraint]:
         """Every call in flight."""
         for k, i in self.calls():
-            cases = [n for n, c in enumerate(self.machine.spec.cases) if c.step and f"{c.operation}()" == k.name]
-            mine = np.isin(self.graph.case, cases) & (self.graph.call == i)
-            yield constraint(self.graph, f"{k.name} {i}", mine, strong=True)
+            steps = (n for n, c in enumerate(self.machine.spec.cases) if c.step and f"{c.operation}()" == k.name)
+            yield Constraint(f"{k.name} {i}", frozenset(steps), i, strong=True)
 
     # ------------------------------------------------------------------ the lock graph
 
@@ -193,23 +191,23 @@ class _Progress:
     def _all_orders(self, cycle: Cycle) -> Trace | None:
         """A run, as short as going from one to the next makes it, in which every order of the cycle occurs."""
         graph = self.graph
-        wanted = [[n for e in place for n in takers(self.spec, e)] for place in cycle]
-        best: Trace | None = None
         everywhere = np.ones(graph.count, np.bool_)
-        for turn in range(len(cycle)):
-            start, edges = -1, list[int]()
+        orders = [{n for e in place for n in takers(self.spec, e)} for place in cycle]
+        places = [graph.staying(graph.edges(cases), everywhere) for cases in orders]
+        best: Trace | None = None
+        for turn in range(len(places)):
+            start, hops = -1, list[Hop]()
             at = graph.beginnings
-            for cases in wanted[turn:] + wanted[:turn]:
-                path = graph.path(at, graph.sources_of(cases, everywhere))
+            for edges in places[turn:] + places[:turn]:
+                path = graph.path(at, graph.starts(edges))
                 if path is None:
                     break
                 first, found = path
                 start = first if start < 0 else start
-                end = int(graph.target[found[-1]]) if found else first
-                taking = graph.edges_of(cases, everywhere)
-                edges += [*found, int(taking[(graph.source.take(taking) == end).argmax()])]
-                at = graph.one(int(graph.target[edges[-1]]))
+                end = found[-1][1] if found else first
+                hops += [*found, graph.hop(int(edges[(graph.source[edges] == end).argmax()]))]
+                at = graph.one(hops[-1][1])
             else:
-                trace = self.trace(start, edges)
+                trace = self.trace(start, hops)
                 best = trace if best is None or len(trace) < len(best) else best
         return best

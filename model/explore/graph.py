@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,7 @@ from .tables import Rule
 Values = Mapping[Var, int]  # of parameters, as they lie in cells
 Mask = NDArray[np.bool_]
 Ids = NDArray[np.int64]
+Hop = tuple[int, int]  # an edge: its case, and the state it leads to
 
 EDGE = 48  # bytes for an edge: its ends and its case, and both orders by which edges are found
 
@@ -56,6 +57,42 @@ class StateGraph:
         out[self.source[self.target < 0]] = True
         return out
 
+    # ------------------------------------------------------------------ sets of states and of edges
+
+    def one(self, i: int) -> Mask:
+        """The set of one state."""
+        out = np.zeros(self.count, np.bool_)
+        out[i] = True
+        return out
+
+    @cached_property
+    def beginnings(self) -> Mask:
+        """The initial states."""
+        out = np.zeros(self.count, np.bool_)
+        out[: self.initial] = True
+        return out
+
+    def edges(self, cases: Collection[int], call: int | None = None) -> Ids:
+        """The edges of these cases (of this call in flight), those that end a run, too."""
+        chosen = np.isin(self.case, list(cases))
+        return (chosen if call is None else chosen & (self.call == call)).nonzero()[0]
+
+    def starts(self, edges: Ids) -> Mask:
+        """The states at which edges start."""
+        out = np.zeros(self.count, np.bool_)
+        out[self.source[edges]] = True
+        return out
+
+    def staying(self, edges: Ids, within: Mask) -> Ids:
+        """Those of some edges that start and end in a set."""
+        source, target = self.source[edges], self.target[edges]
+        return edges[within[source] & (target >= 0) & within[target]]
+
+    def part(self, within: Mask) -> StateGraph:
+        """The same states, but only the edges that start and end in a set."""
+        on = self.staying(np.arange(self.source.size), within)
+        return replace(self, source=self.source[on], target=self.target[on], case=self.case[on], call=self.call[on])
+
     # ------------------------------------------------------------------ reachability
 
     @cached_property
@@ -76,76 +113,60 @@ class StateGraph:
 
     def _reach(self, start: Mask, within: Mask | None, order: tuple[Ids, Ids], far: Ids) -> Mask:
         seen = start.copy() if within is None else start & within
+        open_ = ~seen if within is None else within & ~seen
         frontier = seen.nonzero()[0]
         while frontier.size:
             ends = far.take(_edges_at(frontier, order))
-            ends = ends[~seen.take(ends)]
-            if within is not None:
-                ends = ends[within.take(ends)]
+            ends = ends[open_.take(ends)]
             seen[ends] = True
-            frontier = np.unique(ends)
+            open_[ends] = False
+            frontier = self._each_once(ends)
         return seen
 
-    def path(self, start: Mask, goal: Mask, within: Mask | None = None) -> tuple[int, list[int]] | None:
+    def _each_once(self, states: Ids) -> Ids:
+        if states.size < self.count >> 4:
+            return np.unique(states)
+        mask = np.zeros(self.count, np.bool_)
+        mask[states] = True
+        return mask.nonzero()[0]
+
+    def path(self, start: Mask, goal: Mask, within: Mask | None = None) -> tuple[int, list[Hop]] | None:
         """A shortest path: its first state, and its edges; None if there is none."""
         start = start if within is None else start & within
         frontier = start.nonzero()[0]
         came = np.full(self.count, -1, np.int64)  # the edge by which a state was reached
-        seen = start.copy()
+        open_ = ~start if within is None else within & ~start
         while frontier.size:
             hits = frontier[goal.take(frontier)]
             if hits.size:
                 return self._unwind(int(hits[0]), start, came)
             edges = _edges_at(frontier, self._by_source)
+            edges = edges[open_.take(self.target.take(edges))]
             ends = self.target.take(edges)
-            new = ~seen.take(ends)
-            if within is not None:
-                new &= within.take(ends)
-            frontier, first = np.unique(ends[new], return_index=True)
-            came[frontier] = edges[new][first]
-            seen[frontier] = True
+            came[ends] = edges
+            open_[ends] = False
+            frontier = self._each_once(ends)
         return None
 
-    def _unwind(self, at: int, start: Mask, came: Ids) -> tuple[int, list[int]]:
-        edges: list[int] = []
+    def _unwind(self, at: int, start: Mask, came: Ids) -> tuple[int, list[Hop]]:
+        hops: list[Hop] = []
         while not start[at]:
-            edges.append(int(came[at]))
-            at = int(self.source[edges[-1]])
-        return at, edges[::-1]
+            edge = int(came[at])
+            hops.append(self.hop(edge))
+            at = int(self.source[edge])
+        return at, hops[::-1]
 
-    def one(self, i: int) -> Mask:
-        """The set of one state."""
-        out = np.zeros(self.count, np.bool_)
-        out[i] = True
-        return out
-
-    @cached_property
-    def beginnings(self) -> Mask:
-        """The initial states."""
-        out = np.zeros(self.count, np.bool_)
-        out[: self.initial] = True
-        return out
-
-    def edges_of(self, cases: Iterable[int], within: Mask | None = None) -> Ids:
-        """The edges of these cases, those that end a run, too; with `within`, those that start and end there."""
-        chosen = np.isin(self.case, list(cases))
-        if within is not None:
-            chosen &= within.take(self.source) & (self.target >= 0) & within.take(self.target)
-        return chosen.nonzero()[0]
-
-    def sources_of(self, cases: Iterable[int], within: Mask | None = None) -> Mask:
-        """The states from which such an edge starts."""
-        out = np.zeros(self.count, np.bool_)
-        out[self.source[self.edges_of(cases, within)]] = True
-        return out
+    def hop(self, edge: int) -> Hop:
+        """An edge as its case and the state it leads to."""
+        return int(self.case[edge]), int(self.target[edge])
 
     # ------------------------------------------------------------------ traces
 
-    def trace(self, start: int, edges: Sequence[int], loop: int | None = None) -> Trace:
+    def trace(self, start: int, hops: Sequence[Hop], loop: int | None = None) -> Trace:
         """The run along these edges, as the interpreter finds it; from move `loop` on it repeats for ever."""
         state, moves = self.state(start), list[Move]()
-        for e in edges:
-            case, after = self.machine.spec.cases[int(self.case[e])], self.state(int(self.target[e]))
+        for n, target in hops:
+            case, after = self.machine.spec.cases[n], self.state(target)
             moves.append(next(m for m in self.machine.moves(state) if m.case is case and m.after == after))
             state = after
         return Trace(self.machine.spec, self.machine.scope, self.state(start), tuple(moves), loop)
