@@ -61,7 +61,7 @@ SMALL = {"Qm": 0, "SharedRegion": 0, "Waiter": 0, "Message": 0, "exec()": 0, "ex
 TWO = {"Device": 2, "Fd": 2, "File": 2, "CdevRef": 2, "Queue": 2, "HwQueue": 2}
 
 
-class V4(Regions, V4Laws, Uacce, SharedRegionLaws):
+class V4(Regions, V4Laws, Uacce, SharedRegionLaws):  # pyright: ignore[reportIncompatibleMethodOverride]
     """The life of a hardware queue in the posted patch of October 2019, that was never merged."""
 
     machine = "uacce"
