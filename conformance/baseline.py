@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from .loading import BadInput
-from .results import Judgement, ResultFile, decode
+from .results import Disagreement, Judgement, Result, ResultFile, decode
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,32 @@ class Baseline:
     def signatures(self, machine: str, revision: str) -> tuple[str, ...]:
         """The accepted disagreements of a revision."""
         return tuple(sorted(about for m, r, about in self.disagreements if (m, r) == (machine, revision)))
+
+    def result(self, r: Result) -> Result:
+        """The result, marked if it is not as expected and the baseline has it too."""
+        accepted = r.judgement is not Judgement.AS_EXPECTED and _key(r) in self.results
+        return replace(r, judgement=Judgement.ACCEPTED) if accepted else r
+
+    def disagreement(self, d: Disagreement) -> Disagreement:
+        """The disagreement, marked if the baseline has it too."""
+        return replace(d, accepted=(d.machine, d.revision, d.about) in self.disagreements)
+
+    def gone(self, file: ResultFile) -> list[str]:
+        """What the baseline has and a run has not found, though it had the occasion to."""
+        found = {_key(r) for r in file.results}
+        looked_at = {key[:3] for key in found}
+        return [
+            f"{m}@{r}: {p} {verdict.replace('_', ' ')}"
+            for m, r, p, verdict in sorted(self.results - found)
+            if (m, r, p) in looked_at
+        ] + [f"{c.name_of_revision}: {signature}" for c in file.campaigns for signature in c.vanished]
+
+
+def _key(r: Result) -> tuple[str, str, str, str]:
+    return r.machine, r.revision, r.property, r.verdict.value
+
+
+NOTHING = Baseline(frozenset(), frozenset())
 
 
 def read_result_file(path: str) -> ResultFile:
@@ -51,35 +77,6 @@ def read_baseline(path: str) -> Baseline:
 def baseline_of(file: ResultFile) -> Baseline:
     """What a run found that was not as expected, accepted or not."""
     return Baseline(
-        frozenset(
-            (r.machine, r.revision, r.property, r.verdict.value)
-            for r in file.results
-            if r.judgement is not Judgement.AS_EXPECTED
-        ),
+        frozenset(_key(r) for r in file.results if r.judgement is not Judgement.AS_EXPECTED),
         frozenset((d.machine, d.revision, d.about) for d in file.disagreements),
     )
-
-
-def apply_baseline(file: ResultFile, accepted: Baseline) -> None:
-    """Mark what the baseline has too, and list what it has and this run has not.
-
-    Of the baseline only those properties count that this run looked at, and those deviations that it had the occasion
-    to see.
-    """
-    found = baseline_of(file)
-    file.results = [
-        replace(r, judgement=Judgement.ACCEPTED)
-        if r.judgement is not Judgement.AS_EXPECTED
-        and (r.machine, r.revision, r.property, r.verdict.value) in accepted.results
-        else r
-        for r in file.results
-    ]
-    file.disagreements = [
-        replace(d, accepted=(d.machine, d.revision, d.about) in accepted.disagreements) for d in file.disagreements
-    ]
-    looked_at = {(r.machine, r.revision, r.property) for r in file.results}
-    file.gone = [
-        f"{m}@{r}: {p} {verdict.replace('_', ' ')}"
-        for m, r, p, verdict in sorted(accepted.results - found.results)
-        if (m, r, p) in looked_at
-    ] + [f"{c.name_of_revision}: {signature}" for c in file.campaigns for signature in c.vanished]

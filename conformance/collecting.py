@@ -14,6 +14,7 @@ from accelspec.spec.language.sources import deduced
 from accelspec.spec.language.specification import Class, Form, Property, Specification
 from accelspec.spec.language.terms import TRUE
 
+from .baseline import NOTHING, Baseline
 from .judging import Said, assumptions_of, disagreements, merge, revision_of
 from .results import (
     Campaign,
@@ -42,6 +43,7 @@ class Collector:
     file: ResultFile
     only: frozenset[str] | None = None
     explained: bool = True  # properties that no engine spoke about are results too
+    accepted: Baseline = NOTHING
     _words: dict[str, dict[str, list[Said]]] = field(default_factory=dict)
     _open: dict[str, int] = field(default_factory=dict)
     _closed: dict[str, tuple[Revision, list[Result]]] = field(default_factory=dict)
@@ -63,7 +65,7 @@ class Collector:
             case Campaign():
                 self.file.campaigns.append(event)
             case Disagreement():
-                self.file.disagreements.append(event)
+                self.file.disagreements.append(self.accepted.disagreement(event))
             case Failed(what=what, details=details):
                 spec = self.specs[task.name]
                 self.file.failures.append(
@@ -103,6 +105,7 @@ class Collector:
             if name not in self._closed:
                 self._close(name)
         self.sort()
+        self.file.gone = self.accepted.gone(self.file)
 
     def sort(self) -> None:
         """Revisions and results in the order in which the revisions were asked for, whatever ended first."""
@@ -120,9 +123,10 @@ class Collector:
             if self.only is not None and law.id not in self.only:
                 continue
             silent = self.explained and self.file.complete  # of an interrupted run silence says nothing
-            if law.id in words or silent or law.id in spec.not_applicable:
-                results.append(merge(spec, law, words.get(law.id, ())))
-                self.file.disagreements += disagreements(spec, law, words.get(law.id, ()))
+            if law.id in words or silent:
+                results.append(self.accepted.result(merge(spec, law, words.get(law.id, ()))))
+                found = disagreements(spec, law, words.get(law.id, ()))
+                self.file.disagreements += map(self.accepted.disagreement, found)
         revision = revision_of(spec)
         traces = [r.trace for r in results]
         traces += [d.trace for d in self.file.disagreements if (d.machine, d.revision) == (spec.machine, spec.revision)]

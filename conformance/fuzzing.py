@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from .baseline import Baseline
 from .campaign import CampaignResult, fuzz, replay
 from .loading import BadInput, Entry, scopes_for
 from .output import OutputFile
-from .recording import Recording
+from .recording import Performed, Recording
 from .results import Campaign, Disagreement, Step
 from .targets import TargetError, open_target
 from .tasks import Engine, Task
@@ -23,7 +24,7 @@ from .tasks import Engine, Task
 REFERENCE = "reference"
 
 
-def tasks_of_reference(entries: Sequence[Entry], seed: int, max_steps: int, accepted: Baseline | None) -> list[Task]:
+def tasks_of_reference(entries: Sequence[Entry], seed: int, max_steps: int, accepted: Baseline) -> list[Task]:
     """A fuzz task for each of the revisions that the reference implementation implements."""
     return [
         Task(
@@ -33,7 +34,8 @@ def tasks_of_reference(entries: Sequence[Entry], seed: int, max_steps: int, acce
             seed=seed,
             max_steps=max_steps,
             target=REFERENCE,
-            accepted=accepted.signatures(e.machine, e.revision) if accepted else (),
+            accepted=accepted.signatures(e.machine, e.revision),
+            replay_folder="." if os.access(".", os.W_OK) else "",
         )
         for e in entries
         if not e.path and _implemented(e)
@@ -143,31 +145,31 @@ def _save(folder: str, spec: Specification, done: CampaignResult) -> str:
 
 
 def _doubts(d: found.Disagreement) -> list[str]:
-    alarms = [f"the target reports: {a}" for a in (d.observation.alarms if d.observation else ())]
+    alarms = [f"the target reports: {a}" for seen in (d.last.seen if d.last else ()) for a in seen.alarms]
     return alarms + [line for doubt in d.doubts for line in found.shown(doubt)]
 
 
 def _steps(d: found.Disagreement) -> list[Step]:
-    steps = [
+    steps = [step for p in d.prefix for step in _of_performed(p, p.source)]
+    return steps + (_of_performed(d.last, "not explained") if d.last else [])
+
+
+def _of_performed(p: Performed, source: str) -> list[Step]:
+    """A call, or two that met: then the row and source are those of both."""
+    return [
         Step(
-            _actor(p.call.args),
-            p.call.operation,
-            list(p.call.args),
-            p.observation.result,
+            _actor(call.args),
+            call.operation,
+            list(call.args),
+            seen.result,
             p.row,
-            p.source,
-            sorted(p.call.fails),
-            [f"{name}={value}" for name, value in p.observation.chosen.items()],
+            source,
+            sorted(call.fails),
+            [f"{name}={value}" for name, value in seen.chosen.items()],
+            meanwhile=n > 0,
         )
-        for p in d.prefix
+        for n, (call, seen) in enumerate(zip(p.calls, p.seen, strict=True))
     ]
-    if d.call is not None and d.observation is not None:
-        fails = sorted(d.call.fails)
-        last = Step(
-            _actor(d.call.args), d.call.operation, list(d.call.args), d.observation.result, "", "not explained", fails
-        )
-        steps.append(last)
-    return steps
 
 
 def _actor(args: Sequence[str]) -> str:

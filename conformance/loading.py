@@ -189,8 +189,6 @@ def _import(path: Path) -> ModuleType:
         sys.path.insert(0, folder)
     try:
         found.loader.exec_module(module)
-    except SpecError:
-        raise
     except SyntaxError as e:
         at = f"{_shown(e.filename, full, path)}:{e.lineno}" if e.lineno else str(path)
         line = f"The line is: {e.text.strip()}" if e.text and e.text.strip() else ""

@@ -58,10 +58,7 @@ class Step(Struct, frozen=True):
     call: Annotated[str, Meta(description="which call in flight, of an operation with several steps")] = ""
     file: str = ""
     line: int = 0
-
-    def __str__(self) -> str:
-        bad = f" while {', '.join(self.fails)} fails" if self.fails else ""
-        return f"{self.op}({', '.join(self.args)}){bad} -> {self.result}"
+    meanwhile: Annotated[bool, Meta(description="made at the same time as the call before it")] = False
 
 
 class Word(Struct, frozen=True):

@@ -13,7 +13,7 @@ import click
 import accelspec
 from accelspec.spec.language import Machine
 
-from ..baseline import apply_baseline, read_baseline
+from ..baseline import NOTHING, read_baseline
 from ..collecting import Collector
 from ..fuzzing import check_folder, run_replay
 from ..loading import BadInput, Catalogue, Entry, catalogue, select_one
@@ -99,7 +99,7 @@ def fuzz(
     """
     entries = selected(names)
     specs = compiled(entries)
-    accepted = read_baseline(baseline) if baseline else None
+    accepted = read_baseline(baseline) if baseline else NOTHING
     check_folder(save)
     seed = secrets.randbelow(1 << 32) if seed is None else seed
     machines = catalogue()
@@ -114,18 +114,15 @@ def fuzz(
                 target=target,
                 target_revision=target_revision or base_revision(entry, machines),
                 options=parse_options(options),
-                accepted=accepted.signatures(entry.machine, entry.revision) if accepted else (),
+                accepted=accepted.signatures(entry.machine, entry.revision),
                 replay_folder=save,
             )
         )
     outs = open_outputs(paths, form)
-
-    def finish(file: ResultFile) -> None:
-        if accepted is not None:
-            apply_baseline(file, accepted)
-
     shown = "text" if outs or form is None else form
-    work = Work(command_line(), specs, tasks, jobs, time_budget, seed, shown, outs, quiet, spoken=True, finish=finish)
+    work = Work(
+        command_line(), specs, tasks, jobs, time_budget, seed, shown, outs, quiet, spoken=True, accepted=accepted
+    )
     return done(work)
 
 

@@ -11,7 +11,7 @@ import click
 
 from accelspec.spec.language.specification import Specification
 
-from ..baseline import apply_baseline, read_baseline, read_result_file
+from ..baseline import NOTHING, read_baseline, read_result_file
 from ..loading import BadInput, Entry, catalogue, check_scope, did_you_mean, parse_scope
 from ..output import say
 from ..report import render, text
@@ -126,7 +126,7 @@ def verify(
     """
     entries = selected(names)
     specs = compiled(entries)
-    accepted = read_baseline(baseline) if baseline else None
+    accepted = read_baseline(baseline) if baseline else NOTHING
     tasks = tasks_for(entries, specs, [Engine.EXPLORE, Engine.PROVE], scope)
     seed = 0 if seed is None else seed
     if not no_fuzz:
@@ -134,13 +134,8 @@ def verify(
 
         tasks += tasks_of_reference(entries, seed, max_steps, accepted)
     outs = open_outputs(paths, form)
-
-    def finish(file: ResultFile) -> None:
-        if accepted is not None:
-            apply_baseline(file, accepted)
-
     shown = "text" if outs or form is None else form
-    return done(Work(command_line(), specs, tasks, jobs, time_budget, seed, shown, outs, quiet, finish=finish))
+    return done(Work(command_line(), specs, tasks, jobs, time_budget, seed, shown, outs, quiet, accepted=accepted))
 
 
 @click.command()

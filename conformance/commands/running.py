@@ -11,13 +11,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 
 import accelspec
 from accelspec.model.verdict import Status
 from accelspec.spec.language.specification import Specification
 
+from ..baseline import NOTHING, Baseline
 from ..collecting import Collector
 from ..judging import Said
 from ..loading import BadInput, Entry
@@ -29,8 +30,6 @@ from ..report.words import plural, seconds
 from ..results import Exit, Exploration, ResultFile, exit_code
 from ..tasks import Engine, Failed, Refused, Task, Told
 from ..workers import Ended, Event, Pool, Started
-
-Finish = Callable[[ResultFile], None]  # the last touch: a baseline
 
 
 @dataclass
@@ -49,7 +48,7 @@ class Work:
     only: frozenset[str] | None = None
     spoken: bool = False  # only properties that an engine spoke about
     shown: Callable[[ResultFile], str] | None = None  # the text form, if it is not the report revision by revision
-    finish: Finish = field(default=lambda _: None)
+    accepted: Baseline = NOTHING
 
 
 def compiled(entries: Sequence[Entry]) -> dict[str, Specification]:
@@ -77,7 +76,7 @@ def carry_out(work: Work) -> Exit:
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seed=work.seed,
     )
-    collector = Collector(work.specs, work.tasks, file, work.only, not work.spoken)
+    collector = Collector(work.specs, work.tasks, file, work.only, not work.spoken, work.accepted)
     pool = Pool(work.tasks, work.jobs, _shares(work, began + work.seconds))
     shows = display(sys.stderr, len(work.tasks), clock, quiet=work.quiet)
     streams = work.form == "text" and work.shown is None
@@ -94,7 +93,6 @@ def carry_out(work: Work) -> Exit:
                     printer.print_closed()
         collector.finish()
         file.elapsed = round(clock() - began, 3)
-        work.finish(file)
     finally:
         shows.close()
     if streams:

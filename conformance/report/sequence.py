@@ -68,7 +68,7 @@ def _label(s: Line) -> str:
         return s.call
     args = ", ".join(s.args[1:] if s.args[:1] == [s.actor] else s.args)
     bad = f"  {', '.join(s.fails)} fails" if s.fails else ""
-    return f"{s.steps[0].op}({args}){bad}"
+    return f"{s.together}{s.steps[0].op}({args}){bad}"
 
 
 def _answer(s: Line) -> str:

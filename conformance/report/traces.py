@@ -46,13 +46,18 @@ class Line:
         return list(dict.fromkeys(c for s in self.steps for c in s.chosen))
 
     @property
+    def together(self) -> str:
+        """`meanwhile `, if it was made at the same time as the call before it."""
+        return "meanwhile " if self.steps[0].meanwhile else ""
+
+    @property
     def call(self) -> str:
         """`open(process0, fd0)`, `open0 goes on`, with what fails."""
         bad = f" while {', '.join(self.fails)} fails" if self.fails else ""
         if self.goes_on:
             op, _, where = self.steps[0].op.partition(" at ")
             return f"{self.steps[0].call or op} goes on, {where}{bad}"
-        return f"{self.steps[0].op}({', '.join(self.args)}){bad}"
+        return f"{self.together}{self.steps[0].op}({', '.join(self.args)}){bad}"
 
     def __str__(self) -> str:
         return f"{self.call} -> {self.last.result}"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,8 +165,18 @@ def test_a_baseline_accepts_what_it_has(accelspec: Run, tmp_path: Path) -> None:
     assert accelspec("verify", f"{path}@1", "--quiet", "-o", "base.json").code == 1
     assert accelspec("verify", f"{path}@1", "--quiet", "--baseline", "base.json").code == 0
     path.write_text(text)
-    gone = accelspec("verify", f"{path}@2", "--quiet", "--baseline", "base.json")
-    assert gone.code == 0  # the baseline says nothing about this revision
+    listed = accelspec("verify", f"{path}@1", "--quiet", "--baseline", "base.json")
+    assert listed.code == 0  # it is still there, and by now listed
+    assert "1 violated as known" in listed.out
+    assert (
+        accelspec("verify", f"{path}@2", "--quiet", "--baseline", "base.json").code == 0
+    )  # says nothing about this one
+    path.write_text(
+        text.replace('    @replaces("start.not_init")', '    @replaces("put.dead")').replace("STARTED:", "ZOMBIE:")
+    )
+    gone = accelspec("verify", f"{path}@1", "--quiet", "--baseline", "base.json")
+    assert gone.code == 1
+    assert "in the baseline, and not found any more: printer@1: printer.P01 violated" in gone.out
 
 
 def test_json_on_standard_output_is_nothing_but_json(accelspec: Run) -> None:
@@ -209,6 +219,100 @@ def test_report_renders_an_earlier_result(accelspec: Run) -> None:
     assert "printer.P01" in accelspec("report", "r.json", "--format", "text").out
 
 
+# ---------------------------------------------------------------------- driving a target
+
+DRIVER = """
+from accelspec.conformance.targets import Driver
+
+class Right(Driver):
+    failures = frozenset({"alloc"})
+    def begin(self, system):
+        self.job, self.holder = {}, None
+    def do_open(self, process, tray, fails):
+        if self.holder is not None:
+            return "EBUSY"
+        if "alloc" in fails:
+            return "ENOMEM"
+        self.job[process], self.holder = "INIT", process
+    def do_start(self, process):
+        if process not in self.job:
+            return "EBADF"
+        if self.job[process] != "INIT":
+            return "EINVAL"
+        self.job[process] = "STARTED"
+    def do_put(self, process):
+        if process not in self.job:
+            return "EBADF"
+        if self.job[process] == "ZOMBIE":
+            return "EINVAL"
+        self.job[process], self.holder = "ZOMBIE", None
+    def do_close(self, process):
+        if process not in self.job:
+            return "EBADF"
+        if self.job.pop(process) != "ZOMBIE":
+            self.holder = None
+
+class Wrong(Right):
+    def do_start(self, process):
+        if self.job.get(process) == "ZOMBIE":
+            self.job[process] = "STARTED"
+            return 0
+        return super().do_start(process)
+"""
+
+
+@pytest.fixture
+def drivers(accelspec: Run, tmp_path: Path) -> Iterator[None]:
+    (tmp_path / "printer_driver.py").write_text(DRIVER)
+    yield
+    sys.modules.pop("printer_driver", None)
+    sys.path[:] = [p for p in sys.path if p != str(tmp_path)]
+
+
+RIGHT, WRONG_ONE = "python:printer_driver:Right", "python:printer_driver:Wrong"
+
+
+@pytest.mark.usefixtures("drivers")
+def test_a_driver_that_does_it_right_passes(accelspec: Run) -> None:
+    told = accelspec("fuzz", f"{PRINTER}@2", "--target", RIGHT, "--seed", "5", "--max-steps", "300", "-o", "r.json")
+    assert told.code == 0, told
+    assert "seed 5" in told.out
+    (campaign,) = decode(Path("r.json").read_bytes()).campaigns
+    assert campaign.steps >= 300
+    assert campaign.succeeded > 50
+    assert campaign.rows["start.ok"] > 0
+
+
+@pytest.mark.usefixtures("drivers")
+def test_a_wrong_driver_is_found_saved_replayed_and_accepted(accelspec: Run) -> None:
+    asked = ["fuzz", f"{PRINTER}@2", "--seed", "5", "--max-steps", "500", "--quiet"]
+    told = accelspec(*asked, "--target", WRONG_ONE, "-o", "base.json")
+    assert told.code == 1
+    assert "start(process0) -> OK" in told.out
+    saved = "printer-2-seed5.replay.jsonl"
+    assert f"accelspec replay {saved}" in told.out
+    again = accelspec("replay", saved, f"{PRINTER}@2", "--target", WRONG_ONE)
+    assert again.code == 1
+    assert "start(process0) -> OK" in again.out
+    assert accelspec("replay", saved, f"{PRINTER}@2", "--target", RIGHT).code == 0
+    accepted = accelspec(*asked, "--target", WRONG_ONE, "--baseline", "base.json")
+    assert accepted.code == 0, accepted
+    gone = accelspec(*asked, "--target", RIGHT, "--baseline", "base.json")
+    assert gone.code == 1
+    assert "in the baseline, and not found any more: printer@2: start.not_init -> OK" in gone.out
+
+
+@pytest.mark.usefixtures("drivers")
+def test_the_seed_makes_the_run(accelspec: Run) -> None:
+    def rows(seed: str) -> dict[str, int]:
+        accelspec("fuzz", f"{PRINTER}@2", "--target", RIGHT, "--seed", seed, "--max-steps", "200", "-o", "r.json")
+        (campaign,) = decode(Path("r.json").read_bytes()).campaigns
+        return campaign.rows
+
+    assert rows("1") == rows("1")
+    assert rows("1") != rows("2")
+
+
 # ---------------------------------------------------------------------- bad input
 
 WRONG = {
@@ -222,6 +326,11 @@ WRONG = {
     "a scope without a kind": (["explore", PRINTER, "--scope", "3"], "'3' is not KIND=NUMBER"),
     "a scope of an unknown kind": (["explore", PRINTER, "--scope", "Jobs=2"], "has no kind 'Jobs'"),
     "a folder that is not there": (["explore", PRINTER, "-o", "no/such/r.json"], "no/such/r.json cannot be written"),
+    "one of two files": (["explore", PRINTER, "-o", "r.json", "-o", "no/r.json"], "no/r.json cannot be written"),
+    "a file named twice": (
+        ["explore", PRINTER, "-o", "r.json", "-o", "./r.json"],
+        "the same output file is named twice",
+    ),
     "a folder as a file": (["explore", PRINTER, "-o", "."], ". is a folder"),
     "an unknown property": (["explain", "printer.P99", PRINTER], "no property is called 'printer.P99'"),
     "an unknown operation": (["show", PRINTER, "strat"], "has no operation or enum field 'strat'"),
@@ -229,7 +338,10 @@ WRONG = {
     "a result that is not there": (["report", "r.json"], "r.json cannot be read"),
     "a baseline that is not there": (["verify", PRINTER, "--baseline", "b.json"], "b.json cannot be read"),
     "a replay file that is not there": (["replay", "x.replay.jsonl"], "x.replay.jsonl cannot be read"),
-    "a target that is none": (["fuzz", PRINTER, "--target", "referense"], "there is no target 'referense'"),
+    "a target that is none": (
+        ["fuzz", PRINTER, "--target", "referense", "-o", "r.json"],
+        "there is no target 'referense'",
+    ),
     "a target option that is none": (["fuzz", PRINTER, "--target-option", "x"], "'x' is not NAME=VALUE"),
     "a budget that is not a number": (["prove", PRINTER, "--time-budget", "long"], "'long' is not a valid float"),
     "machines that cannot be compared": (["compare", PRINTER, "MINE"], "are not revisions of one machine"),
@@ -253,7 +365,7 @@ def test_bad_input_is_answered_with_one_line_and_exit_code_2(accelspec: Run, tmp
 
 BROKEN = {
     "a syntax error": (GOOD.replace("t.on = True", "t.on = = True"), ":13: invalid syntax"),
-    "an unknown name in the file": (GOOD + "\nnonsense\n", "NameError: name 'nonsense' is not defined"),
+    "an unknown name in the file": (GOOD + "\nnonsense\n", ":16: NameError: name 'nonsense' is not defined"),
     "an unknown name in a method": (GOOD.replace("t.on = True", "t.on = on"), ":13: "),
     "an unknown field": (GOOD.replace("t.on = True", "t.off = True"), ":13: "),
     "a wrong kind": (GOOD.replace("t.on = True", "t.on = t"), ":13: "),
@@ -368,11 +480,31 @@ def test_an_interrupt_ends_it_with_what_was_found_so_far(tmp_path: Path, sent: s
     assert "Interrupted: this is what was found so far." in text
     file = decode(out.read_bytes())
     assert not file.complete
+    (found,) = [r for r in file.results if r.property == "bits.B01"]
+    assert found.verdict.value == "holds_to"
     assert "Traceback" not in errors
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and _members(child.pid):
+    assert _nothing_goes_on(child.pid)
+
+
+def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
+    with start("explore", machine(SLOW, tmp_path), "--time-budget", "100") as child:
+        assert child.stderr is not None
+        assert child.stdout is not None
+        while not child.stderr.readline().rstrip().endswith("..."):
+            assert child.poll() is None
+        time.sleep(1)
+        assert _members(child.pid) != [str(child.pid)]
+        child.kill()
+        child.wait(timeout=20)
+        assert _nothing_goes_on(child.pid)
+
+
+def _nothing_goes_on(session: int) -> bool:
+    """Do all processes of the session end by themselves?"""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and _members(session):
         time.sleep(0.05)
-    assert _members(child.pid) == []  # nothing that it has started goes on
+    return not _members(session)
 
 
 def _members(session: int) -> list[str]:

@@ -36,7 +36,7 @@ from accelspec.spec.language.specification import Class, Form
 READ = "[read] uacce_fops_open in linux 6.12.117 drivers/misc/uacce/uacce.c"
 
 
-def step(op: str, result: str, row: str, call: str = "", actor: str = "process0", **more: list[str]) -> Step:
+def step(op: str, result: str, row: str, call: str = "", actor: str = "process0", **more: Any) -> Step:
     return Step(actor, op, [actor, "fd0"], result, row, READ, call=call, file="queue.py", line=7, **more)
 
 
@@ -103,6 +103,12 @@ def test_the_steps_of_a_call_are_one_line_until_another_call_comes_between() -> 
     ]
     assert [len(line.steps) for line in folded] == [2, 1, 1]
     assert calls(OPEN) == 2
+
+
+def test_a_call_made_at_the_same_time_says_so() -> None:
+    both = [step("open", "OK", "open.ok"), step("remove", "DONE", "remove.ok", meanwhile=True)]
+    assert [line.call for line in lines(both)] == ["open(process0, fd0)", "meanwhile remove(process0, fd0)"]
+    assert "meanwhile remove(fd0)" in sequence_diagram(both, "")
 
 
 def test_two_calls_of_one_operation_are_not_mixed() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from enum import Enum
 
 import pytest
@@ -11,8 +12,9 @@ from transitions import MachineError
 
 from accelspec.model.diagrams import ABSENT, diagram_text, dot, enum_fields, lifecycle, mermaid, state_diagram
 from accelspec.model.evaluate import Interpreter
-from accelspec.model.trace import State
+from accelspec.model.trace import Move, State
 from accelspec.model.views import decision_table, rows_by_id, table_text
+from accelspec.spec.catalogue import MACHINES
 from accelspec.spec.language import (
     DONE,
     EBADF,
@@ -37,6 +39,7 @@ from accelspec.spec.language import (
     require,
     when,
 )
+from accelspec.spec.language.terms import Field, members
 
 
 class LampState(Enum):
@@ -193,26 +196,56 @@ def test_the_transitions_machine_refuses_what_no_row_does(spec: Specification) -
         life.trigger("no.such.row")
 
 
+def walk(interpreter: Interpreter, seed: int, steps: int, length: int) -> Iterator[tuple[State, Move]]:
+    """Steps of random runs, each of at most `length`."""
+    chance = random.Random(seed)
+    initial = list(interpreter.initial())
+    for _ in range(steps // length):
+        state = chance.choice(initial)
+        for _ in range(length):
+            moves = list(interpreter.moves(state))
+            if not moves:
+                break
+            move = chance.choice(moves)
+            yield state, move
+            state = move.after
+
+
+def where(interpreter: Interpreter, state: State, field: Field, thing: int) -> str:
+    """The state that a diagram of the field has an object in."""
+    live = interpreter.layout.live(field.kind)
+    if live is not None and not interpreter.value(state, live, thing):
+        return ABSENT
+    return str(members(field.type)[interpreter.value(state, field, thing)].name)
+
+
 def test_the_transitions_machine_agrees_with_the_interpreter_on_every_step(spec: Specification) -> None:
     interpreter = Interpreter(spec)
-    life = lifecycle(spec, "Lamp.state")
-    chance = random.Random(7)
-
-    def where(state: State, lamp: int) -> str:
-        if not interpreter.value(state, "Lamp.live", lamp):
-            return ABSENT
-        return list(LampState)[interpreter.value(state, "Lamp.state", lamp)].name
-
+    (field,) = enum_fields(spec)
+    life = lifecycle(spec, field.name)
     seen = set()
-    for _ in range(50):
-        state = next(interpreter.initial())
-        for _ in range(20):
-            move = chance.choice(list(interpreter.moves(state)))
-            for lamp in range(2):
-                before, after = where(state, lamp), where(move.after, lamp)
-                life.put(before)
-                assert life.trigger(move.case.id, to=after), (move.case.id, before, after)
-                seen.add((move.case.id, before, after))
-            state = move.after
+    for state, move in walk(interpreter, seed=7, steps=1000, length=20):
+        for lamp in range(2):
+            before, after = where(interpreter, state, field, lamp), where(interpreter, move.after, field, lamp)
+            life.put(before)
+            assert life.trigger(move.case.id, to=after), (move.case.id, before, after)
+            seen.add((move.case.id, before, after))
     changes = {(row, a, b) for (a, b), rows in state_diagram(spec, "Lamp.state").changes().items() for row in rows}
     assert {s for s in seen if s[1] != s[2]} == changes - {("switch.on", "DARK", "BROKEN")}  # no lamp is old
+
+
+@pytest.mark.parametrize(("machine", "revision"), [(m, r) for m, revisions in MACHINES.items() for r in revisions])
+def test_it_agrees_on_every_field_of_every_revision_of_the_catalogue(machine: str, revision: str) -> None:
+    spec = compile_machine(MACHINES[machine][revision])
+    interpreter = Interpreter(spec)
+    steps = list(walk(interpreter, seed=11, steps=600, length=30))
+    changed = 0
+    for field in enum_fields(spec):
+        life = lifecycle(spec, field.name)
+        for thing in range(interpreter.layout.size(field.kind)):
+            for state, move in steps:
+                before, after = where(interpreter, state, field, thing), where(interpreter, move.after, field, thing)
+                life.put(before)
+                assert life.trigger(move.case.id, to=after), (field.name, move.case.id, before, after)
+                changed += before != after
+    assert changed > 20
