@@ -18,6 +18,8 @@ from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Case, Param, Role, Specification
 from accelspec.spec.language.terms import Kind
 
+Objects = tuple[tuple[Kind, int], ...]
+
 MEMORY = 200_000  # offers kept in mind, over all states
 
 
@@ -91,6 +93,15 @@ class Way:
 def failure(p: Param) -> str:
     """The name of an injected failure: that of the function that fails."""
     return p.var.name.removesuffix(" fails")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call in the numbers of one state: its arguments, and what is made to fail."""
+
+    operation: str
+    given: tuple[int, ...]
+    fails: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -189,15 +200,27 @@ class Calls:
         if last.case.outcome is not None or last.failed:
             yield self._way(start, moves)
             return
-        call = in_flight(last)
-        at = self.interpreter.value(last.after, f"{operation}().at", call)
         went_on = False
-        for move in self.interpreter.moves_of(last.after, operation, (call,), self._label(operation, at)):
+        for move in self._goes_on(last.after, operation, last):
             if move.case.outcome is not None or move.after not in seen:
                 went_on = True
                 yield from self._ends(operation, start, (*moves, move), seen | {last.after})
         if not went_on:
             yield replace(self._way(start, moves), ended=False)
+
+    def _goes_on(self, state: State, operation: str, last: Move) -> list[Move]:
+        """The next steps of a call whose last step was this one."""
+        call = in_flight(last)
+        at = self.interpreter.value(state, f"{operation}().at", call)
+        return self.interpreter.moves_of(state, operation, (call,), self._label(operation, at))
+
+    def steps(self, state: State, request: Request, taken: tuple[Move, ...]) -> list[Move]:
+        """The next steps of a call that has taken these, while others may have moved on; none: it waits."""
+        if taken:
+            moves = self._goes_on(state, request.operation, taken[-1])
+        else:
+            moves = self.interpreter.moves_of(state, request.operation, request.given)
+        return [move for move in moves if all((failure(p) in request.fails) == bool(v) for p, v in failures(move))]
 
     def _label(self, operation: str, at: int) -> str:
         """The label at which a call stands; the specification lists it with the locks that are held there."""
@@ -209,17 +232,23 @@ class Calls:
         freed = set[tuple[Kind, int]]()
         before = start
         for move in moves:
-            if move.after is not before:
-                for kind, cells in self._live.items():
-                    if before[cells] != move.after[cells]:
-                        for i, (was, is_now) in enumerate(zip(before[cells], move.after[cells], strict=True)):
-                            if is_now and not was:
-                                created[kind, i] = None
-                            elif was and not is_now:
-                                created.pop((kind, i), None)
-                                freed.add((kind, i))
+            born, died = self.births(before, move.after)
+            freed.update(x for x in died if x not in created)
+            created = {x: None for x in (*created, *born) if x not in died}
             before = move.after
         return Way(moves, created=tuple(created), freed=frozenset(freed))
+
+    def births(self, before: State, after: State) -> tuple[Objects, Objects]:
+        """The objects that a step creates, and those that it frees."""
+        born: list[tuple[Kind, int]] = []
+        died: list[tuple[Kind, int]] = []
+        if before is not after:
+            for kind, cells in self._live.items():
+                if before[cells] != after[cells]:
+                    for i, (was, is_now) in enumerate(zip(before[cells], after[cells], strict=True)):
+                        if was != is_now:
+                            (born if is_now else died).append((kind, i))
+        return tuple(born), tuple(died)
 
     @cached_property
     def _live(self) -> dict[Kind, slice]:
@@ -240,3 +269,8 @@ def in_flight(move: Move) -> int:
         for p, v in zip(move.case.params, move.values, strict=True)
         if p.role is Role.CALL or (p.role is Role.NEW and isinstance(p.var.type, Kind) and p.var.type.is_call)
     )
+
+
+def failures(move: Move) -> Iterator[tuple[Param, int]]:
+    """The failures that a step meets, each with whether it is injected."""
+    return ((p, v) for p, v in zip(move.case.params, move.values, strict=True) if p.role is Role.FAILS)

@@ -21,7 +21,7 @@ from .coverage import ENOUGH, Coverage
 from .disagreement import Disagreement
 from .oracle import LostTrack, Oracle
 from .recording import EXPLAINED, End, Performed, Recording
-from .replaying import Failing, Names, ReplayError, rerun
+from .replaying import Failing, Names, ReplayError, again, rerun
 from .session import Disagreed, Session
 from .shrinking import Shrinker
 from .stateful import explore
@@ -31,8 +31,9 @@ from .targets import System, Target
 MAX_STEPS = 2000
 LENGTHS = (10, 60)  # calls of a run before its drain, at least and at most
 ROOM = 2  # objects
-BY_HYPOTHESIS = 0.1  # of the steps
+BY_HYPOTHESIS, MOST_BY_HYPOTHESIS = 0.1, 1000  # of the steps, and at most
 REPEATED = 0.5  # of the runs begin with the way to a seldom row, if one is known
+MEETINGS = 0.3  # of the steps begin with a search for two calls worth making at once, if the target can
 PATIENCE = 3  # how often an accepted deviation is looked at before its rows are avoided
 
 
@@ -111,7 +112,13 @@ class Campaign:
 
     def run(self) -> CampaignResult:
         """Everything; the result is also complete after an interruption."""
-        found = explore(self.steering, self.seed, int(self.max_steps * BY_HYPOTHESIS), self.budget, self.counts)
+        found = explore(
+            self.steering,
+            self.seed,
+            min(int(self.max_steps * BY_HYPOTHESIS), MOST_BY_HYPOTHESIS),
+            self.budget,
+            self.counts,
+        )
         while found is None and self.result.steps < self.max_steps:
             if self.budget.spent:
                 self.result.complete = False
@@ -155,10 +162,8 @@ class Campaign:
             for _ in range(self.random.randint(*LENGTHS)):
                 if self.budget.stop():
                     return None
-                call = self.steering.draw(self.random)
-                if call is None:
+                if not self._one_step():
                     break
-                self.session.perform(call)
                 self._remember(system)
             self.session.drain()
         except LostTrack:
@@ -169,6 +174,16 @@ class Campaign:
         if self.result.examples % 100 == 0:
             self.budget.tell(f"{self.result.steps} steps, {self.result.examples} runs")
         return None
+
+    def _one_step(self) -> bool:
+        """A call, or now and then two at once; False: there is none to be made."""
+        if self.random.random() < MEETINGS and (drawn := self.steering.draw_meeting(self.random)) is not None:
+            self.session.meet(*drawn)
+            return True
+        call = self.steering.draw(self.random)
+        if call is not None:
+            self.session.perform(call)
+        return call is not None
 
     def _remember(self, system: System) -> None:
         """Keep the shortest known way to every row that is still seldom."""
@@ -189,10 +204,8 @@ class Campaign:
         """Make the calls of an earlier run again, as far as they are offered."""
         names = Names()
         for recorded in calls:
-            call = names.call(recorded)
-            if self.oracle.refuses(call):
+            if again(self.session, recorded, names):
                 return
-            names.learn(recorded, self.session.perform(call))
 
     def _report(self, found: Failing) -> None:
         """Shrink a finding and record it."""
@@ -241,9 +254,9 @@ def fuzz(
 ) -> CampaignResult:
     """Run a campaign: `max_steps` calls of `target` against `spec`, less if the budget ends, up to the first finding.
 
-    Without a `scope` it is `roomy_scope(spec)`. `accepted` are the signatures of deviations that are known and end a run
-    without being a finding. The same seed, scope and target make the same calls. Raises TargetError for a target that
-    cannot be used, ValueError for a wrong scope.
+    Without a `scope` it is `roomy_scope(spec)`. `accepted` are the signatures of deviations that are known and end a
+    run without being a finding. The same seed, scope and target make the same calls. Raises TargetError for a target
+    that cannot be used, ValueError for a wrong scope.
     """
     oracle = Oracle(Interpreter(spec, scope or roomy_scope(spec)), target.operations)
     return Campaign(oracle, target, seed, max_steps, budget or Budget(), accepted).run()

@@ -70,8 +70,7 @@ class Disagreement:
     signature: str  # "mmap.dead -> EINVAL"
     summary: str  # one sentence
     prefix: tuple[Performed, ...]
-    call: Call | None = None  # None: it was found after the last call
-    observation: Observation | None = None
+    last: Performed | None = None  # the call that diverges; None: it was found after the last call
     doubts: tuple[Doubt, ...] = field(default=())
 
     @property
@@ -80,20 +79,29 @@ class Disagreement:
         return tuple(dict.fromkeys(a.row for doubt in self.doubts for a in doubt.allowed))
 
     @property
+    def call(self) -> Call | None:
+        """The call that diverges, of two that met the first."""
+        return self.last.call if self.last else None
+
+    @property
+    def observation(self) -> Observation | None:
+        """What was seen of it."""
+        return self.last.observation if self.last else None
+
+    @property
     def operation(self) -> str:
         """Of the call that diverges; empty if there is none."""
-        return self.call.operation if self.call else ""
+        return self.last.call.operation if self.last else ""
 
     def text(self) -> str:
         """For people: the trace, what was seen, and what the specification says instead, with sources."""
         lines = [f"{self.specification}: {self.summary}", ""]
-        width = max((len(f"{p.call} -> {p.observation.result}") for p in self.prefix), default=0)
+        width = max((len(str(p)) for p in self.prefix), default=0)
         for n, p in enumerate(self.prefix, start=1):
-            lines.append(f"{n:4}  {f'{p.call} -> {p.observation.result}':{width}}  {p.row}  {p.source}".rstrip())
-        if self.call and self.observation:
-            lines.append(f"{len(self.prefix) + 1:4}  {self.call} -> {self.observation.result}    <- not explained")
-        for alarm in self.observation.alarms if self.observation else ():
-            lines.append(f"      the target reports: {alarm}")
+            lines.append(f"{n:4}  {p!s:{width}}  {p.row}  {p.source}".rstrip())
+        if self.last:
+            lines.append(f"{len(self.prefix) + 1:4}  {self.last}    <- not explained")
+            lines += [f"      the target reports: {alarm}" for seen in self.last.seen for alarm in seen.alarms]
         for n, doubt in enumerate(self.doubts, start=1):
             lines.append("")
             if len(self.doubts) > 1:

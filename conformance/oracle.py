@@ -11,32 +11,24 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from accelspec.model.evaluate import Interpreter
-from accelspec.model.trace import State
 from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Case, Role
 from accelspec.spec.language.terms import Kind, Var
 
-from .calls import Calls, Offer, Way
+from .calls import Calls, Offer, Request, Way
 from .disagreement import Allowed, Disagreement, Doubt, Nature, Refused
-from .naming import Names, Naming, bind
+from .matching import Candidate, Matcher
+from .meetings import Joint, joints
+from .naming import Naming
 from .reasons import false_guard, no_room
-from .recording import Performed
+from .recording import Met, Performed
 from .targets import Call, Observation, TargetError
 
 MOST_CANDIDATES = 512
 MOST_DOUBTS = 3  # shown in a report
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One explanation of everything so far: a state, and what the target's names stand for in it."""
-
-    state: State
-    names: Names = ()
 
 
 class LostTrack(Exception):
@@ -58,6 +50,7 @@ class Oracle:
         self.spec = interpreter.spec
         self.layout = interpreter.layout
         self.naming = Naming(interpreter.layout, operations)
+        self.matcher = Matcher(self.naming)
         self.candidates: tuple[Candidate, ...] = ()
         self.history: list[Performed] = []
         self.took: frozenset[str] = frozenset()
@@ -146,117 +139,96 @@ class Oracle:
         offer = self.calls.offer(candidate.state, call.operation, tuple(given), frozenset(call.fails))
         return offer or f"{call} is not offered: a condition of the specification forbids it, or the scope has no room"
 
-    def step(self, call: Call, seen: Observation) -> Performed | Disagreement:
-        """One call and what was seen of it.
+    def refuses_meeting(self, call: Call, other: Call) -> str:
+        """Why two calls must not be made at once; empty if they may.
+
+        They may if they are of different processes, each may be made before and after the other, and in no candidate
+        some way of mixing their steps is unsafe.
+        """
+        actors = {arg for arg in call.args if self.naming.kind_of(arg) == self.actors}
+        if actors.intersection(other.args):
+            return "they are calls of one process"
+        for candidate in self.candidates:
+            for pair in ((call, other), (other, call)):
+                if isinstance(unsafe := self._in_turn(*pair, candidate), str):
+                    return unsafe
+            if isinstance(mixed := self._joints((call, other), candidate), str):
+                return mixed
+        return ""
+
+    def commute(self, call: Call, other: Call) -> bool:
+        """Is it all the same which of two calls is made first? Then they are hardly worth racing."""
+        forth = self._in_turn(call, other, self.candidates[0])
+        back = self._in_turn(other, call, self.candidates[0])
+        if isinstance(forth, str) or isinstance(back, str):
+            return False
+        return {(one.outcome, two.outcome, two.after) for one, two in forth} == {
+            (one.outcome, two.outcome, one.after) for two, one in back
+        }
+
+    def _in_turn(self, call: Call, other: Call, candidate: Candidate) -> list[tuple[Way, Way]] | str:
+        """Every way in which one call goes after the other; or why they must not be made so."""
+        offer = self.offer(call, candidate)
+        if isinstance(offer, str):
+            return offer
+        found: list[tuple[Way, Way]] = []
+        for way in offer.ways:
+            if way.unsafe:
+                return way.unsafe
+            then = self.offer(other, Candidate(way.after, self.matcher.kept(candidate.names, way.freed)))
+            if isinstance(then, str):
+                return then
+            found += ((way, last) for last in then.ways)
+        return found
+
+    @cached_property
+    def actors(self) -> Kind | None:
+        """Who makes calls: the kind `Process` of a machine that has one."""
+        return next((k for k in self.spec.kinds if k.name == "Process"), None)
+
+    def _joints(self, calls: tuple[Call, ...], candidate: Candidate) -> tuple[Joint, ...] | str:
+        """Every way in which the calls may go; or why they must not be made."""
+        offers = [self.offer(call, candidate) for call in calls]
+        for offer in offers:
+            if isinstance(offer, str):
+                return offer
+        found = [offer for offer in offers if not isinstance(offer, str)]
+        if len(found) == 1:
+            return tuple(Joint.alone(way) for way in found[0].ways if way.ended)
+        return joints(self.calls, candidate.state, tuple(Request(o.operation, o.given, o.fails) for o in found))
+
+    def step(self, call: Call, seen: Observation, met: Met | None = None) -> Performed | Disagreement:
+        """One call and what was seen of it; or two that met.
 
         Raises LostTrack if what was seen may well be right but cannot be followed, and TargetError if the target names
-        what does not exist.  After a disagreement the candidates are those before the call.
+        what does not exist. An alarm that begins with the id of a property which the revision is known to violate is
+        none. After a disagreement the candidates are those before the call.
         """
-        performed, disagreement = self._step(call, seen)
-        if disagreement is None:
-            self.history.append(performed)
-            if alarm := next((a for a in seen.alarms if a.partition(":")[0] not in self.spec.known), None):
-                return self._alarm(call, seen, alarm)
-            return performed
-        return disagreement
-
-    def _step(self, call: Call, seen: Observation) -> tuple[Performed, Disagreement | None]:
-        found: dict[Candidate, Way] = {}
+        what = Performed(call, seen, met=met)
+        found: dict[Candidate, Joint] = {}
         certain: frozenset[str] | None = None
         for candidate in self.candidates:
-            offer = self.offer(call, candidate)
-            if not isinstance(offer, str):
-                for way in offer.ways:
-                    for after in self._explained(way, call, seen, candidate.names) if way.ended else ():
-                        found.setdefault(after, way)
-                        certain = way.row_set if certain is None else certain & way.row_set
+            ways = self._joints(what.calls, candidate)
+            for joint in () if isinstance(ways, str) else ways:
+                for after in self.matcher.explained(joint, what.calls, what.seen, candidate.names):
+                    found.setdefault(after, joint)
+                    certain = joint.rows if certain is None else certain & joint.rows
         if not found:
-            if kind := next((k for c in self.candidates for k in self._no_room(call, c)), None):
+            if kind := next((k for call in what.calls for c in self.candidates for k in self._no_room(call, c)), None):
                 raise LostTrack(f"the scope has no room for one more {kind}")
-            return Performed(call, seen), self._disagreement(call, seen)
+            return self._disagreement(what)
         if len(found) > MOST_CANDIDATES:
             raise LostTrack(f"more than {MOST_CANDIDATES} states explain what was seen")
+        alarms = (alarm for one in what.seen for alarm in one.alarms)
+        if alarm := next((a for a in alarms if a.partition(":")[0] not in self.spec.known), None):
+            return self._alarm(what, alarm)
         self.candidates, self.took = tuple(found), certain or frozenset()
-        ways = list(found.values())
-        same = all(way.rows == ways[0].rows for way in ways)
-        case = ways[0].case
-        return Performed(
-            call, seen, ", ".join(dict.fromkeys(w.case.id for w in ways)), str(case.source) if same else ""
-        ), None
-
-    # ------------------------------------------------------------------ one way against what was seen
-
-    def _explained(self, way: Way, call: Call, seen: Observation, names: Names) -> Iterator[Candidate]:
-        """The candidates in which this way gives what was seen; none: it does not."""
-        if not answers(way, call, seen.result) or not self._chose(way, seen, names):
-            return
-        for bound in self._after(way, seen, names):
-            yield Candidate(way.after, bound)
-
-    def _chose(self, way: Way, seen: Observation, names: Names) -> bool:
-        for p, v in way.params(Role.CHOSEN) if seen.chosen else ():
-            name = seen.chosen.get(p.var.name.split("#")[0])
-            if name is not None and self.naming.value(p.var.type, name, names) not in (v, None):
-                return False
-        return True
-
-    def _after(self, way: Way, seen: Observation, names: Names) -> Iterator[Names]:
-        """Every way to give the created objects the names that the target gives them, with the observed cells as they
-        are.
-        """
-        kept = tuple((n, i) for n, i in names if ((self.naming.kind_of(n), i)) not in way.freed) if way.freed else names
-        if not seen.created and not seen.state:
-            if not any(kind in self.naming.called for kind, _ in way.created):
-                yield kept
-            return
-        for named in self._created(way, seen.created, kept):
-            if (bound := self._cells(way.after, seen.state, named)) is not None:
-                yield bound
-
-    def _created(self, way: Way, created: tuple[str, ...], names: Names) -> Iterator[Names]:
-        """Every way to give the names to the new objects."""
-        by_kind: dict[str, list[str]] = {}
-        for name in created:
-            kind = self.naming.kind_of(name)
-            if kind is None or kind.permanent:
-                raise TargetError(f"the target created {name!r}, which is no object that {self.spec.name} creates")
-            by_kind.setdefault(kind.name, []).append(name)
-        slots: dict[str, list[int]] = {}
-        for kind, index in way.created:
-            if kind in self.naming.called or kind.name in by_kind:
-                slots.setdefault(kind.name, []).append(index)
-        if {k: len(v) for k, v in slots.items()} != {k: len(v) for k, v in by_kind.items()}:
-            return
-        kinds = sorted(slots)
-        for orders in itertools.product(*(itertools.permutations(slots[k]) for k in kinds)):
-            bound = names
-            for k, order in zip(kinds, orders, strict=True):
-                for name, index in zip(by_kind[k], order, strict=True):
-                    bound = bind(tuple(b for b in bound if b[0] != name), name, index)
-            yield bound
-
-    def _cells(self, state: State, cells: Mapping[str, str], names: Names) -> Names | None:
-        """The names, with those that the observed cells add; None if a cell is not as observed."""
-        waiting = [(self.naming.cell(text), value) for text, value in cells.items()]
-        while waiting:
-            later = []
-            for cell, value in waiting:
-                at = self.naming.at(cell, names)
-                if at is None:
-                    later.append((cell, value))
-                    continue
-                t = cell.field.type
-                is_value = self.naming.value(t, value, names)
-                if is_value is None:
-                    if self.naming.kind_of(value) != t or self.naming.name(t, state[at], names) is not None:
-                        return None
-                    names = bind(names, value, state[at])
-                elif is_value != state[at]:
-                    return None
-            if len(later) == len(waiting):
-                raise TargetError(f"the target observed {later[0][0].text!r} of an object that it has not named before")
-            waiting = later
-        return names
+        rows = {tuple(way.case.id for way in joint.ways): joint for joint in found.values()}
+        sources = {" and ".join(str(way.case.source) for way in joint.ways) for joint in rows.values()}
+        source = sources.pop() if len(sources) == 1 else ""
+        done = Performed(call, seen, " or ".join(" and ".join(ids) for ids in rows), source, met)
+        self.history.append(done)
+        return done
 
     # ------------------------------------------------------------------ after a run
 
@@ -287,16 +259,15 @@ class Oracle:
 
     # ------------------------------------------------------------------ reports
 
-    def _alarm(self, call: Call, seen: Observation, alarm: str) -> Disagreement:
-        self.history.pop()
+    def _alarm(self, last: Performed, alarm: str) -> Disagreement:
+        calls = " and ".join(map(str, last.calls))
         return Disagreement(
             self.spec.name,
             Nature.ALARM,
-            f"{call.operation} !! {numberless(alarm)}",
-            f"the target reports that something is wrong in {call}: {alarm}",
+            f"{' with '.join(c.operation for c in last.calls)} !! {numberless(alarm)}",
+            f"the target reports that something is wrong in {calls}: {alarm}",
             tuple(self.history),
-            call,
-            seen,
+            last,
         )
 
     def _no_room(self, call: Call, candidate: Candidate) -> Iterator[str]:
@@ -306,76 +277,56 @@ class Oracle:
             if kind and not false_guard(case, self.layout, candidate.state, self._values(case, call, candidate)):
                 yield kind.name
 
-    def _disagreement(self, call: Call, seen: Observation) -> Disagreement:
-        doubts = [self._doubt(call, seen, candidate) for candidate in self.candidates]
+    def _disagreement(self, last: Performed) -> Disagreement:
+        doubts = [self._doubt(last, candidate) for candidate in self.candidates]
         rows = dict.fromkeys(a.row for doubt in doubts for a in doubt.allowed)
-        whys = dict.fromkeys(a.why for doubt in doubts for a in doubt.allowed if a.outcome == seen.result)
-        summary = f"{call} answered {seen.result}, which nothing explains"
-        detail = ""
-        if whys:
-            summary = f"{call} answered {seen.result}, but {next(iter(whys))}"
-            detail = f" ({numberless(next(iter(whys)))})"
+        whys = [a.why for doubt in doubts for a in doubt.allowed if a.why]
+        calls, results = " and ".join(map(str, last.calls)), " and ".join(one.result for one in last.seen)
+        left = " with ".join(c.operation for c in last.calls) if last.met else " or ".join(rows) or last.call.operation
         return Disagreement(
             self.spec.name,
             Nature.ANSWER,
-            f"{' or '.join(rows) or call.operation} -> {seen.result}{detail}",
-            summary,
+            f"{left} -> {results}" + (f" ({numberless(whys[0])})" if whys else ""),
+            f"{calls} answered {results}, " + (f"but {whys[0]}" if whys else "which nothing explains"),
             tuple(self.history),
-            call,
-            seen,
+            last,
             tuple({(d.allowed, d.refused): d for d in reversed(doubts)}.values())[::-1][:MOST_DOUBTS],
         )
 
-    def _doubt(self, call: Call, seen: Observation, candidate: Candidate) -> Doubt:
-        offer = self.offer(call, candidate)
-        ways = () if isinstance(offer, str) else offer.ways
+    def _doubt(self, last: Performed, candidate: Candidate) -> Doubt:
+        ways = self._joints(last.calls, candidate)
         allowed: dict[tuple[str, str], Allowed] = {}
-        for way in ways:
-            a = self._allowed(way, call, seen, candidate)
-            allowed.setdefault((a.outcome, a.row), a)
+        for joint in () if isinstance(ways, str) else ways:
+            a = self._allowed(joint, last, candidate)
+            if a.why or (a.outcome, a.row) not in allowed:
+                allowed[a.outcome, a.row] = a
         refused: dict[tuple[str, str], Refused] = {}
-        for case in self._cases[call.operation]:
-            if case.outcome and case.outcome.name == seen.result and case.id not in {a.row for a in allowed.values()}:
-                false = false_guard(case, self.layout, candidate.state, self._values(case, call, candidate))
+        for case in () if last.met else self._cases[last.call.operation]:
+            result = last.observation.result
+            if case.outcome and case.outcome.name == result and case.id not in {a.row for a in allowed.values()}:
+                false = false_guard(case, self.layout, candidate.state, self._values(case, last.call, candidate))
                 if false:
-                    r = Refused(seen.result, case.id, false, str(case.source), case.file, case.line)
+                    r = Refused(result, case.id, false, str(case.source), case.file, case.line)
                     refused.setdefault((r.row, r.false), r)
-        state = self.naming.shown(candidate.state)
-        return Doubt(state, tuple(allowed.values()), tuple(refused.values()))
+        return Doubt(self.naming.shown(candidate.state), tuple(allowed.values()), tuple(refused.values()))
 
-    def _allowed(self, way: Way, call: Call, seen: Observation, candidate: Candidate) -> Allowed:
-        case = way.case
-        outcome = case.outcome.name if case.outcome else "..."
-        if case.outcome is Errno.CALLBACK:
-            outcome = call.fails.get(way.last_failure or "", "any errno")
-        why = self._why(way, call, seen, candidate)
-        return Allowed(outcome, case.id, case.shown, str(case.source), case.file, case.line, why)
-
-    def _why(self, way: Way, call: Call, seen: Observation, candidate: Candidate) -> str:
-        """Why this way is not what was seen, if its answer is."""
-        if not answers(way, call, seen.result):
-            return ""
-        if not self._chose(way, seen, candidate.names):
-            return "it chose otherwise"
-        made = [k.name for k, _ in way.created if k in self.naming.called]
-        if len(made) != len(seen.created):
-            named = ", ".join(seen.created) or "nothing"
-            return f"it creates {', '.join(made) or 'nothing'}, and the target named {named}"
-        for names in self._created(way, seen.created, candidate.names):
-            waiting = dict(seen.state)
-            while waiting:
-                later = {}
-                for text, value in waiting.items():
-                    cell = self.naming.cell(text)
-                    if (at := self.naming.at(cell, names)) is None:
-                        later[text] = value
-                    elif (more := self._cells(way.after, {text: value}, names)) is not None:
-                        names = more
-                    else:
-                        is_now = self.naming.name(cell.field.type, way.after[at], names) or "another object"
-                        return f"{text} is then {is_now}, not {value}"
-                waiting = later
-        return ""
+    def _allowed(self, joint: Joint, last: Performed, candidate: Candidate) -> Allowed:
+        outcomes = []
+        for way, call in zip(joint.ways, last.calls, strict=True):
+            name = way.outcome.name
+            if way.outcome is Errno.CALLBACK:
+                name = call.fails.get(way.last_failure or "", "any errno")
+            outcomes.append(name)
+        cases = [way.case for way in joint.ways]
+        return Allowed(
+            " and ".join(outcomes),
+            " and ".join(case.id for case in cases),
+            " and ".join(case.shown for case in cases),
+            " and ".join(str(case.source) for case in cases),
+            cases[0].file,
+            cases[0].line,
+            self.matcher.why_not(joint, last.calls, last.seen, candidate),
+        )
 
     def _values(self, case: Case, call: Call, candidate: Candidate) -> dict[Var, int]:
         """The parameters of a case that the call fixes."""
@@ -389,19 +340,6 @@ class Oracle:
                 if value is not None:
                     values[p.var] = value
         return values
-
-
-def answers(way: Way, call: Call, result: str) -> bool:
-    """Does this way answer so?  A row with the outcome CALLBACK hands on the errno that was injected, or, where nothing
-    was, any.
-    """
-    outcome = way.outcome
-    if outcome is not Errno.CALLBACK:
-        return outcome.name == result
-    injected = way.last_failure
-    if injected is None:
-        return result not in ("OK", "OOPS", "HANG")
-    return call.fails.get(injected) == result
 
 
 def numberless(text: str) -> str:

@@ -38,6 +38,18 @@ class Run(Line, frozen=True, omit_defaults=True):
     seed: int | None = None
 
 
+class Met(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A second call made while the first was under way: after how many steps of which the other had its turn."""
+
+    call: Call
+    schedule: tuple[int, ...]
+    observation: Observation
+
+    def __str__(self) -> str:
+        turns = ", ".join(map(str, self.schedule))
+        return f"{self.call} -> {self.observation.result}, steps in turn {turns or 'to the end'}"
+
+
 class Performed(Line, frozen=True, omit_defaults=True):
     """One call, what was seen of it, and the row that explains it with its source; no row: nothing explains it."""
 
@@ -45,6 +57,21 @@ class Performed(Line, frozen=True, omit_defaults=True):
     observation: Observation
     row: str = ""
     source: str = ""
+    met: Met | None = None
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The call, or both."""
+        return (self.call, self.met.call) if self.met else (self.call,)
+
+    @property
+    def seen(self) -> tuple[Observation, ...]:
+        """What was seen of it, or of both."""
+        return (self.observation, self.met.observation) if self.met else (self.observation,)
+
+    def __str__(self) -> str:
+        one = f"{self.call} -> {self.observation.result}"
+        return f"{one}, meanwhile {self.met}" if self.met else one
 
 
 class End(Line, frozen=True, omit_defaults=True):

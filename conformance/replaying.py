@@ -26,16 +26,30 @@ class Names:
     def __init__(self) -> None:
         self._now: dict[str, str] = {}
 
-    def call(self, recorded: Performed) -> Call:
-        """The recorded call in the names of now."""
-        args = tuple(self._now.get(arg, arg) for arg in recorded.call.args)
-        return recorded.call if args == recorded.call.args else replace(recorded.call, args=args)
+    def call(self, call: Call) -> Call:
+        """A recorded call in the names of now."""
+        args = tuple(self._now.get(arg, arg) for arg in call.args)
+        return call if args == call.args else replace(call, args=args)
 
     def learn(self, recorded: Performed, done: Performed | None) -> None:
         """What the call has created now; None: it was not made, and its objects do not exist."""
-        now = done.observation.created if done else ()
-        for i, then in enumerate(recorded.observation.created):
-            self._now[then] = now[i] if i < len(now) else "nothing"
+        for i, one in enumerate(recorded.seen):
+            now = done.seen[i].created if done and i < len(done.seen) else ()
+            for k, then in enumerate(one.created):
+                self._now[then] = now[k] if k < len(now) else "nothing"
+
+
+def again(session: Session, recorded: Performed, names: Names) -> str:
+    """Make a recorded call again, or two that met; why not, if it may not be made now. Raises as `Session.perform`."""
+    call = names.call(recorded.call)
+    if recorded.met is None:
+        why = session.oracle.refuses(call)
+        names.learn(recorded, None if why else session.perform(call))
+        return why
+    other = names.call(recorded.met.call)
+    why = session.refuses_meeting(call, other)
+    names.learn(recorded, None if why else session.meet(call, other, recorded.met.schedule))
+    return why
 
 
 @dataclass(frozen=True)
@@ -49,9 +63,8 @@ class Failing:
     @classmethod
     def of(cls, system: System, disagreement: Disagreement) -> Failing:
         """The run that a disagreement ended."""
-        d = disagreement
-        last = [Performed(d.call, d.observation)] if d.call and d.observation else []
-        return cls(system, (*d.prefix, *last), d)
+        last = (disagreement.last,) if disagreement.last else ()
+        return cls(system, (*disagreement.prefix, *last), disagreement)
 
     def recording(self, target: str, seed: int | None = None) -> Recording:
         """The run as a file."""
@@ -77,11 +90,9 @@ def rerun(
     try:
         session.begin(system)
         for number, recorded in enumerate(calls, start=1):
-            call = names.call(recorded)
-            why = oracle.refuses(call)
+            why = again(session, recorded, names)
             if why and strict:
                 raise ReplayError(f"call {number}, {recorded.call}, cannot be made: {why}")
-            names.learn(recorded, None if why else session.perform(call))
         session.drain()
     except Disagreed as found:
         return Failing.of(system, found.disagreement)

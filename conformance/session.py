@@ -12,9 +12,10 @@ from accelspec.spec.language.answers import Errno
 from .calls import Offer
 from .coverage import Coverage
 from .disagreement import Disagreement
-from .oracle import Candidate, Oracle
-from .recording import Performed
-from .targets import Call, Observation, System, Target
+from .matching import Candidate
+from .oracle import Oracle
+from .recording import Met, Performed
+from .targets import Call, Concurrent, Observation, System, Target
 
 MOST_DRAIN = 200  # calls
 
@@ -61,6 +62,23 @@ class Session:
             raise Disagreed(done)
         self.coverage.took(self.oracle.took, succeeded(seen))
         return done
+
+    def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> Performed:
+        """Two calls at once, of a target that can; counts as two."""
+        assert isinstance(self.target, Concurrent)
+        first, second = self.target.meet(call, other, schedule)
+        done = self.oracle.step(call, first, Met(other, schedule, second))
+        if isinstance(done, Disagreement):
+            raise Disagreed(done)
+        self.coverage.took(self.oracle.took, succeeded(first))
+        self.coverage.took((), succeeded(second))
+        return done
+
+    def refuses_meeting(self, call: Call, other: Call) -> str:
+        """Why two calls must not be made at once; empty if they may."""
+        if not isinstance(self.target, Concurrent):
+            return "the target makes one call at a time"
+        return self.oracle.refuses_meeting(call, other)
 
     # ------------------------------------------------------------------ what can be called
 

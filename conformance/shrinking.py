@@ -10,7 +10,7 @@ of its calls can be left out.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -87,11 +87,24 @@ class Shrinker:
                 self._try(replace(self.best.system, cells={**self.best.system.cells, cell: first}), self.best.calls)
         for at in range(len(self.best.calls)):
             if at < len(self.best.calls):
-                for call in self._simpler(self.best.calls[at].call):
+                for step in self._simpler_steps(self.best.calls[at]):
                     calls = self.best.calls
-                    if self._try(self.best.system, (*calls[:at], replace(calls[at], call=call), *calls[at + 1 :])):
+                    if self._try(self.best.system, (*calls[:at], step, *calls[at + 1 :])):
                         break
         self._fewer_names()
+
+    def _simpler_steps(self, step: Performed) -> Iterator[Performed]:
+        """The step with one thing simpler; of a meeting first one call alone, then the schedule."""
+        met = step.met
+        if met is not None:
+            yield replace(step, met=None)
+            yield Performed(met.call, met.observation)
+            for schedule in shorter(met.schedule):
+                yield replace(step, met=replace(met, schedule=schedule))
+            for call in self._simpler(met.call):
+                yield replace(step, met=replace(met, call=call))
+        for call in self._simpler(step.call):
+            yield replace(step, call=call)
 
     def _simpler(self, call: Call) -> Iterator[Call]:
         """The call with one thing simpler."""
@@ -114,11 +127,26 @@ class Shrinker:
             names = list(self.oracle.naming.values(kind))[:-1] if kind.permanent else []
             for i, simple in enumerate(names):
                 for other in names[i + 1 :]:
-                    used = {arg for p in self.best.calls for arg in p.call.args}
+                    used = {arg for step in self.best.calls for call in step.calls for arg in call.args}
                     if other in used:
                         instead = {other: simple} if simple in used else {other: simple, simple: other}
-                        calls = [
-                            replace(p, call=replace(p.call, args=tuple(instead.get(a, a) for a in p.call.args)))
-                            for p in self.best.calls
-                        ]
-                        self._try(self.best.system, calls)
+                        self._try(self.best.system, [renamed(step, instead) for step in self.best.calls])
+
+
+def shorter(schedule: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Schedules with fewer interruptions, or earlier ones."""
+    for i in range(len(schedule)):
+        yield schedule[:i] + schedule[i + 1 :]
+    for i, steps in enumerate(schedule):
+        for fewer in sorted({0, steps // 2, steps - 1} - {steps, -1}):
+            yield (*schedule[:i], fewer, *schedule[i + 1 :])
+
+
+def renamed(step: Performed, names: Mapping[str, str]) -> Performed:
+    """The step with other arguments."""
+
+    def change(call: Call) -> Call:
+        return replace(call, args=tuple(names.get(arg, arg) for arg in call.args))
+
+    met = replace(step.met, call=change(step.met.call)) if step.met else None
+    return replace(step, call=change(step.call), met=met)

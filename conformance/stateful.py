@@ -6,14 +6,14 @@ Use it in a test of your own driver::
 
     TestMyQueue = state_machine(spec, MyQueue()).TestCase
 
-Its rules call the target and hold the answer to the specification; a failing run is shrunk by Hypothesis, and the
-exception's text is the trace with sources. What the rules draw are small numbers: which of the calls that the
-specification offers, those that succeed first.
+Its rules call the target and hold the answer to the specification. What they draw are small numbers: which of the calls
+that the specification offers, those that succeed first. A failing run is shrunk call by call (`shrinking`: Hypothesis
+would shrink the numbers, which takes a hundred times as many runs), and the exception's text is the trace with sources.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import hypothesis
@@ -23,6 +23,7 @@ from hypothesis.reporting import with_reporter
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from accelspec.model.evaluate import Interpreter
+from accelspec.model.trace import State
 from accelspec.model.verdict import Budget
 from accelspec.spec.language.specification import Specification
 
@@ -32,11 +33,22 @@ from .disagreement import Disagreement
 from .oracle import LostTrack, Oracle
 from .replaying import Failing
 from .session import Disagreed, Session
+from .shrinking import Shrinker
 from .steering import INJECTED, Steering
 from .targets import System, Target
 
 STEPS = 30  # calls of a run before its drain
-MOST = 1 << 16  # of the numbers that rules draw
+MOST = 255  # of the numbers that rules draw
+
+
+# What holds whatever the profile is. No phase of shrinking: see above.
+SETTINGS = hypothesis.settings(
+    deadline=None,
+    print_blob=False,
+    report_multiple_bugs=False,
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate),
+    suppress_health_check=(hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much),
+)
 
 
 class Spent(BaseException):
@@ -50,6 +62,8 @@ class TargetMachine(RuleBasedStateMachine):
     budget: Budget
     accepts: Callable[[Disagreement], bool]
     found: list[Failing]
+    known: dict[tuple[State, str], Sequence[Offer]]
+    shrinks: bool
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,12 +80,16 @@ class TargetMachine(RuleBasedStateMachine):
         self.session.begin(System(oracle.spec.machine, oracle.spec.revision, dict(oracle.layout.scope), dict(cells)))
         self.over = False
 
-    def offered(self, operation: str) -> list[Offer]:
-        """The calls of an operation that may be made, those that succeed first."""
+    def offered(self, operation: str) -> Sequence[Offer]:
+        """The calls of an operation that may be made, those that succeed first. Every rule asks at every step."""
         if self.over:
-            return []
-        offers = self.steering.offers(operation, self.session.oracle.candidates[0])
-        return sorted(dict.fromkeys(o for same in offers.values() for o in same), key=lambda o: not o.succeeds)
+            return ()
+        candidate = self.session.oracle.candidates[0]
+        key = candidate.state, operation
+        if key not in self.known:
+            offers = [o for same in self.steering.offers(operation, candidate).values() for o in same]
+            self.known[key] = sorted(dict.fromkeys(offers), key=lambda o: not o.succeeds)
+        return self.known[key]
 
     def make(self, operation: str, which: int, errno: int) -> None:
         """One step."""
@@ -92,9 +110,13 @@ class TargetMachine(RuleBasedStateMachine):
             self.over = True
         except Disagreed as disagreed:
             self.over = True
-            if not self.accepts(disagreed.disagreement):
-                self.found.append(Failing.of(self.session.system, disagreed.disagreement))
-                raise
+            if self.accepts(disagreed.disagreement):
+                return
+            failing = Failing.of(self.session.system, disagreed.disagreement)
+            if not any(known.disagreement.signature == disagreed.disagreement.signature for known in self.found):
+                shrinker = Shrinker(self.session.oracle, self.session.target, failing, self.budget)
+                self.found.append(shrinker.shrink() if self.shrinks else failing)
+            raise Disagreed(self.found[-1].disagreement) from disagreed
 
     def teardown(self) -> None:
         """The drain."""
@@ -108,11 +130,20 @@ def state_machine(
 ) -> type[RuleBasedStateMachine]:
     """The machine of a specification that drives this target. Raises ValueError for a wrong scope."""
     oracle = Oracle(Interpreter(spec, scope), target.operations)
-    return generated(Steering(Session(oracle, target, Coverage.of(spec))), Budget(), lambda _: False, [])
+    machine = generated(
+        Steering(Session(oracle, target, Coverage.of(spec))), Budget(), lambda _: False, [], shrinks=True
+    )
+    machine.TestCase.settings = SETTINGS
+    return machine
 
 
 def generated(
-    steering: Steering, budget: Budget, accepts: Callable[[Disagreement], bool], found: list[Failing]
+    steering: Steering,
+    budget: Budget,
+    accepts: Callable[[Disagreement], bool],
+    found: list[Failing],
+    *,
+    shrinks: bool,
 ) -> type[TargetMachine]:
     """The machine for a session; every disagreement that is not accepted is appended to `found`."""
     oracle = steering.session.oracle
@@ -122,6 +153,8 @@ def generated(
         "budget": budget,
         "accepts": staticmethod(accepts),
         "found": found,
+        "known": {},
+        "shrinks": shrinks,
         "fresh_system": initialize(
             cells=st.fixed_dictionaries(
                 {c: st.sampled_from(values) for c, (_, values) in oracle.naming.open_cells.items()}
@@ -152,24 +185,20 @@ def explore(
 ) -> Failing | None:
     """Run the generated machine for about that many steps; the finding, if there is one, not yet shrunk.
 
-    The settings are all stated here, as Hypothesis chooses others where the variable CI is set. A campaign shrinks
-    calls and not draws (`shrinking`), which takes a tenth of the runs; in a test of one's own Hypothesis does it.
+    The settings are all stated here, as Hypothesis chooses others where the variable CI is set.
     """
     if steps < STEPS:
         return None
     found: list[Failing] = []
-    machine = hypothesis.seed(seed)(generated(steering, budget, accepts, found))
+    machine = hypothesis.seed(seed)(generated(steering, budget, accepts, found, shrinks=False))
     settings = hypothesis.settings(
+        SETTINGS,
         max_examples=max(1, steps // STEPS),
         stateful_step_count=STEPS,
         derandomize=False,
         database=None,
-        deadline=None,
-        print_blob=False,
-        report_multiple_bugs=False,
         verbosity=hypothesis.Verbosity.quiet,
         phases=(hypothesis.Phase.generate,),
-        suppress_health_check=(hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much),
     )
     try:
         with with_reporter(lambda _: None):

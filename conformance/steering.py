@@ -16,14 +16,20 @@ from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Case, Param, Role
 
 from .calls import Offer, failure
-from .oracle import Candidate
+from .matching import Candidate
 from .reasons import conjuncts
 from .session import Session
-from .targets import Call
+from .targets import Call, Concurrent
 
 SUCCEEDING = 0.6
+RACED = 0.8  # of the calls that are drawn for a meeting, how many are to succeed
+COMMUTING = 0.03  # of the meetings that are all the same in either order, how many are made
 TRIES = 6  # operations looked at for one call
 INJECTED = ("EIO", "ETIMEDOUT", "ENOSPC", "EACCES", "EINTR", "ENOMEM")  # what an injected failure answers
+MOST_TURN = 12  # steps of a target that the first turn may have
+TO_THE_END = 1000
+OTHER_FIRST = 0.3  # of the meetings, how many begin with the call that may be of one step
+INTERRUPTED = 0.3  # of the meetings, how many have more than one interruption
 REFRESH = 64  # steps between two looks at the counts
 
 
@@ -73,6 +79,27 @@ class Steering:
         row = random.choices(list(offers), [self.weight(r) for r in offers])[0]
         call = self.call(random.choice(offers[row]), candidate, random)
         return None if call is None or self.session.oracle.refuses(call) else call
+
+    def draw_meeting(self, random: Random) -> tuple[Call, Call, tuple[int, ...]] | None:
+        """Two calls that may be made at once, one of them of several steps, and a schedule with one or two
+        interruptions.
+        """
+        stepped = [op for op in self._operations if op in self.session.oracle.spec.steps]
+        if not stepped or not isinstance(self.session.target, Concurrent):
+            return None
+        call = None
+        for operation in random.sample(stepped, len(stepped)):
+            if (call := self._draw(operation, random.random() < RACED, random)) and not call.fails:
+                break
+        for operation in random.sample(self._operations, len(self._operations)) if call else ():
+            other = self._draw(operation, random.random() < RACED, random)
+            if call is None or other is None or call.fails or other.fails or self.session.refuses_meeting(call, other):
+                continue
+            if random.random() < COMMUTING or not self.session.oracle.commute(call, other):
+                turns = [min(random.randrange(MOST_TURN), random.randrange(MOST_TURN)) for _ in range(3)]
+                schedule = tuple(turns) if random.random() < INTERRUPTED else (turns[0], TO_THE_END)
+                return (other, call, schedule) if random.random() < OTHER_FIRST else (call, other, schedule)
+        return None
 
     def weight(self, row: str) -> float:
         """How much a row is wanted."""

@@ -119,3 +119,18 @@ class Target(Protocol):
     def close(self) -> None:
         """End it.  Calling it twice is harmless."""
         ...
+
+
+@runtime_checkable
+class Concurrent(Target, Protocol):
+    """A target that can make two calls at once, in an order that it is told: only such a target is raced."""
+
+    def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> tuple[Observation, Observation]:
+        """Make two calls of different processes at once and wait for the end of both.
+
+        The first takes `schedule[0]` steps (however long the target's steps are), then the other `schedule[1]`, and so
+        on in turn; who waits or is over gives its turn away, and after the last number each runs as far as it can. The
+        same schedule gives the same run. What is seen of the state is seen at the end, and said with the second answer.
+        Calls that wait for each other for ever both answer `HANG`.
+        """
+        ...

@@ -9,35 +9,25 @@ Options: `faults`, ids of historical bugs to put in, a comma between them; `beha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
 
-from accelspec.reference_impl import (
-    BEHAVIOURS,
-    CALLBACKS,
-    SET_QP_INFO,
-    Call,
-    Errno,
-    Outcome,
-    Poll,
-    RegionType,
-    System,
-    UsageError,
-    name_of,
-)
-from accelspec.reference_impl.kernel import Step, Task, Vma
+import msgspec
+
+from accelspec.reference_impl import BEHAVIOURS, CALLBACKS, Call, Errno, System, UsageError
+from accelspec.reference_impl.kernel import Step, Task
 from accelspec.reference_impl.kernel.files import Inode, OpenFile
 from accelspec.reference_impl.kernel.process import Process
-from accelspec.reference_impl.lifecycle import RegionState
-from accelspec.reference_impl.uacce import Mapped, UacceQueue
+from accelspec.reference_impl.lifecycle import DeviceState
+from accelspec.reference_impl.uacce import UacceQueue
 
 from . import interface
 from .interface import Observation, TargetError
 from .python import Driver
-
-T = TypeVar("T")
+from .reference_calls import Started, Whole, drop, pinned, polled
+from .reference_view import View, index, outcome
 
 PAGES = 2  # of every mapping that the machine speaks about
 
@@ -104,11 +94,9 @@ class Reference(Driver):
         cells.update({f"qm{i}.device": f"device{i}" for i in range(scope["Qm"])})
         self.system = System(self._behaviour, faults=self._faults, reuse_ids=True)
         self._minors = scope["Minor"]
-        self._processes, self._devices = scope["Process"], scope["Device"]
-        self._hw: dict[int, list[str]] = {d: [] for d in range(scope["Device"])}  # the hardware queues of each device
+        self.view = View(self.system, scope["Process"], scope["Device"])
         for i in range(scope["HwQueue"]):
-            self._hw[index(cells[f"hwQueue{i}.device"])].append(f"hwQueue{i}")
-        self._pieces: dict[str, tuple[int, int, int]] = {}  # vma -> number of the mapping, first page, pages
+            self.view.hardware_queues[index(cells[f"hwQueue{i}.device"])].append(f"hwQueue{i}")
         self._serials: Counter[str] = Counter()
         self._queues: dict[str, UacceQueue] = {}
         self._messages: dict[str, OpenFile] = {}
@@ -116,14 +104,53 @@ class Reference(Driver):
         self._heard = 0  # findings reported so far
         return cells
 
+    @property
+    def operations(self) -> frozenset[str] | None:
+        """As in `Target`."""
+        stepped = {name.removeprefix("start_") for name in dir(self) if name.startswith("start_")}
+        return (super().operations or frozenset()) | stepped
+
     def perform(self, call: interface.Call) -> Observation:
         """As in `Target`; what the kernel noticed about itself meanwhile is an alarm."""
         with self._failing(call):
-            seen = super().perform(call)
+            if started := self._start(call):
+                started.call.run()
+                seen = started.answer()
+                seen = Observation(seen.result, seen.created, seen.chosen, self.view.state())
+            else:
+                seen = super().perform(call)
         self.system.kernel.injector.clear()
-        alarms = tuple(str(finding) for finding in self.system.findings[self._heard :])
+        return self._with_alarms(seen)
+
+    def meet(
+        self, call: interface.Call, other: interface.Call, schedule: tuple[int, ...]
+    ) -> tuple[Observation, Observation]:
+        """As in `Concurrent`. A call that the kernel does not run in steps is one step."""
+        two = [self._start(one) or Whole(partial(self._atomic, one)) for one in (call, other)]
+        for turn, steps in enumerate(schedule):
+            for _ in range(steps):
+                two[turn % 2].step()
+        while any(one.ready for one in two):
+            for one in two:
+                while one.ready:
+                    one.step()
+        first, second = (one.answer() for one in two)
+        seen = Observation(second.result, second.created, second.chosen, self.view.state())
+        return first, self._with_alarms(seen)
+
+    def _start(self, call: interface.Call) -> Started | None:
+        """A call that the kernel runs in steps, not begun."""
+        make: Callable[..., Started] | None = getattr(self, f"start_{call.operation}", None)
+        return make(*call.args) if make else None
+
+    def _atomic(self, call: interface.Call) -> Observation:
+        """The other kind; what is seen of the state is seen at the end."""
+        return msgspec.structs.replace(super().perform(call), state={})
+
+    def _with_alarms(self, seen: Observation) -> Observation:
+        found = self.system.findings[self._heard :]
         self._heard = len(self.system.findings)
-        return Observation(seen.result, seen.created, seen.chosen, seen.state, seen.alarms + alarms)
+        return Observation(seen.result, seen.created, seen.chosen, seen.state, (*seen.alarms, *map(str, found)))
 
     @contextmanager
     def _failing(self, call: interface.Call) -> Iterator[None]:
@@ -142,83 +169,15 @@ class Reference(Driver):
             if absent and device.ops is not None:
                 device.ops = ops
 
-    # ------------------------------------------------------------------ what can be seen
+    # ------------------------------------------------------------------ names
 
     def state(self) -> Mapping[str, str]:
         """As in `Driver`: devices, queues, descriptors and mappings."""
-        cells: dict[str, str] = {}
-        for d in range(self._devices):
-            provider = self.system.providers.get(d)
-            device = provider.device if provider else None
-            cells[f"device{d}.life"] = device.state.name if device else "ABSENT"
-            cells[f"device{d}.sva"] = str(device.sva if device else False)
-        for p in range(self._processes):
-            process = self.system.kernel.processes.get(p)
-            for n, file in process.files.files.items() if process else ():
-                cells[f"process{p}.fd[fd{n}]"] = f"file{file.serial}"
-        for q in self.system.framework.queues.values():
-            cells.update(self._queue(q))
-        for name in list(self._pieces):
-            if (vma := self._vma(name)) is None:
-                del self._pieces[name]
-            else:
-                cells[f"{name}.ptes"] = str(vma.present)
-        return cells
-
-    def _queue(self, q: UacceQueue) -> dict[str, str]:
-        name = f"queue{q.serial}"
-        cells = {f"{name}.state": q.state.name, f"{name}.bonded": str(q.bond is not None), f"{name}.hw": "none"}
-        if q.owns_hardware:
-            cells[f"{name}.hw"] = self._hardware(q)
-            cells[f"{name}.ready"] = str(q.priv.completions > 0)
-        for region in RegionType:
-            slot = q.slots[region]
-            stale = slot is not None and slot.state is RegionState.FREED
-            cells[f"{name}.{region.name.lower()}"] = "EMPTY" if slot is None else "STALE" if stale else "SET"
-        return cells
-
-    def _hardware(self, q: UacceQueue) -> str:
-        d = next(d for d, provider in self.system.providers.items() if provider is q.priv.provider)
-        number: int = q.priv.number
-        return self._hw[d][number]
+        return self.view.state()
 
     def leftovers(self) -> Mapping[str, int]:
-        """As in `Target`; bonds, hardware queues and regions are those that no queue accounts for."""
-        system, queues = self.system, list(self.system.framework.queues.values())
-        vmas = [v for p in system.kernel.processes.values() for v in p.mm.vmas if isinstance(v.private_data, Mapped)]
-        slots = {slot for q in queues for slot in q.slots if slot is not None}
-        return {
-            "File": len(system.kernel.files),
-            "Queue": len(queues),
-            "Vma": len(vmas),
-            "Message": len(self._messages),
-            "Waiter": len(self._waiters),
-            "uacce.I06 bond": sum(b.refs for b in system.kernel.iommu.bonds.values())
-            - sum(q.bond is not None for q in queues),
-            "uacce.L01 hardware queue": sum(p.used for p in system.providers.values())
-            - sum(q.owns_hardware for q in queues),
-            "uacce.I09 region": system.kernel.allocator.count("region") - len(slots),
-        }
-
-    # ------------------------------------------------------------------ running calls
-
-    def _run(self, task: Task, body: Step[int]) -> int:
-        """A system call that `System` does not have by itself."""
-        return Call(task, self.system.kernel.syscall(task, body), self.system.kernel.findings.report).run()
-
-    def _file(self, process: str, fd: str) -> OpenFile | None:
-        known = self.system.kernel.processes.get(index(process))
-        return known.files.files.get(index(fd)) if known else None
-
-    def _vma(self, name: str) -> Vma | None:
-        """The piece of that name, as long as it is mapped."""
-        number, first, _ = self._pieces[name]
-        mapping = self.system.mappings[number]
-        return mapping.mm.at(mapping.start + first)
-
-    def _new_piece(self, number: int, first: int, pages: int) -> str:
-        self._pieces[name := self._fresh("vma")] = number, first, pages
-        return name
+        """As in `Target`."""
+        return self.view.leftovers() | {"Message": len(self._messages), "Waiter": len(self._waiters)}
 
     def _fresh(self, kind: str) -> str:
         """A name for one more object."""
@@ -229,38 +188,53 @@ class Reference(Driver):
         """A process, which starts by itself at its first call."""
         return self.system.kernel.processes.get(index(name)) or self.system.kernel.spawn(index(name))
 
+    def _piece(self, number: int, first: int, pages: int) -> str:
+        self.view.pieces[name := self._fresh("vma")] = number, first, pages
+        return name
+
+    def _call(self, name: str, *args: object) -> Call:
+        return self.system.call(name, *args)
+
+    def _syscall(self, task: Task, body: Step[int]) -> Call:
+        """One that `System` does not have by itself."""
+        return Call(task, self.system.kernel.syscall(task, body), self.system.kernel.findings.report)
+
     # ------------------------------------------------------------------ descriptors
 
-    def do_open(self, process: str, fd: str, device: str, kept: str) -> Observation:
-        """By a path, or through an inode that is kept open."""
-        p, n, d = index(process), index(fd), index(device)
-        known = self.system.providers.get(d)
-        if kept == "True" or (known and known.device and known.device.state.name == "REGISTERED"):
-            result = self.system.open(p, d, n)
-        else:  # a node that leads nowhere any more
-            number = known.device.dev_id if known and known.device else -1
-            running = self._process(process)
-            task = running.task("open")
-            result = self._run(task, self.system.kernel.open(task, running, Inode("stale", number), n, False))
-        file = self._file(process, fd)
-        if result < 0 or file is None:
-            return Observation(outcome(result))
+    def start_open(self, process: str, fd: str, device: str, kept: str) -> Started:
+        """By a path; or, `kept`, through an inode that somebody has open."""
+        running = self._process(process)
+        task = running.task("open")
+        body = self._open(task, running, index(fd), index(device), kept == "True")
+        return Started(self._syscall(task, body), lambda _: self._opened(process, fd))
+
+    def _open(self, task: Task, running: Process, n: int, d: int, kept: bool) -> Step[int]:
+        kernel, known = self.system.kernel, self.system.providers.get(d)
+        made = known.device if known else None
+        inode = kernel.char_devices.nodes.get(made.name) if made and made.state is DeviceState.REGISTERED else None
+        if inode is None and kept:
+            inode = next((f.inode for f in kernel.files.values() if pinned(f) is made), None)
+        stale = Inode("a node that leads nowhere any more", made.dev_id if made else -1)
+        return (yield from kernel.open(task, running, inode or stale, n, False))
+
+    def _opened(self, process: str, fd: str) -> Observation:
+        file = self._process(process).files.files[index(fd)]
         created, chosen = [f"file{file.serial}"], {}
         if isinstance(q := file.private_data, UacceQueue):
             created.append(f"queue{q.serial}")
             self._queues[created[1]] = q
             if q.priv is not None:
-                chosen["h"] = self._hardware(q)
+                chosen["h"] = self.view.hardware(q)
         return Observation("OK", tuple(created), chosen)
 
-    def do_close(self, process: str, fd: str) -> str:
-        return outcome(self.system.close(index(process), index(fd)))
+    def start_close(self, process: str, fd: str) -> Started:
+        return Started(self._call("close", index(process), index(fd)))
 
-    def do_dup(self, process: str, fd: str, other: str) -> str:
-        return outcome(self.system.dup(index(process), index(fd), index(other)))
+    def start_dup(self, process: str, fd: str, other: str) -> Started:
+        return Started(self._call("dup", index(process), index(fd), index(other)))
 
     def do_send(self, process: str, fd: str) -> str | Observation:
-        file = self._file(process, fd)
+        file = self._process(process).files.files.get(index(fd))
         if file is None:
             return "EBADF"
         self._messages[name := self._fresh("message")] = file.get()
@@ -270,29 +244,28 @@ class Reference(Driver):
         self._process(process).files.install(index(fd), self._messages.pop(message), False)
         return "OK"
 
-    def do_discard(self, message: str) -> str:
+    def start_discard(self, message: str) -> Started:
         task = Task("discard")
-        result = self._run(task, drop(task, self._messages.pop(message)))
-        return "DONE" if result == 0 else outcome(result)
+        return Started(self._syscall(task, drop(task, self._messages.pop(message))), lambda _: Observation("DONE"))
 
     # ------------------------------------------------------------------ queues
 
-    def do_start(self, process: str, fd: str) -> str:
-        return outcome(self.system.start(index(process), index(fd)))
+    def start_start(self, process: str, fd: str) -> Started:
+        return Started(self._call("start", index(process), index(fd)))
 
-    def do_put_q(self, process: str, fd: str) -> str:
-        return outcome(self.system.put_q(index(process), index(fd)))
+    def start_put_q(self, process: str, fd: str) -> Started:
+        return Started(self._call("put_q", index(process), index(fd)))
 
-    def do_driver_ioctl(self, process: str, fd: str) -> str:
-        return outcome(self.system.driver_ioctl(index(process), index(fd), SET_QP_INFO))
+    def start_driver_ioctl(self, process: str, fd: str) -> Started:
+        return Started(self._call("driver_ioctl", index(process), index(fd)))
 
-    def do_poll(self, process: str, fd: str, block: str) -> str | Observation:
-        call = self.system.call("poll", index(process), index(fd), block == "True")
-        result = call.run()
-        if not call.done:
-            self._waiters[name := self._fresh("waiter")] = call
-            return Observation("WOULD_BLOCK", (name,))
-        return "READY" if result > 0 and result & Poll.IN else "HANGUP" if result > 0 else outcome(result)
+    def start_poll(self, process: str, fd: str, block: str) -> Started:
+        call = self._call("poll", index(process), index(fd), block == "True")
+        return Started(call, polled, lambda: self._asleep(call))
+
+    def _asleep(self, call: Call) -> Observation:
+        self._waiters[name := self._fresh("waiter")] = call
+        return Observation("WOULD_BLOCK", (name,))
 
     def do_wake_up(self, waiter: str) -> str:
         """The sleeper leaves poll; if nothing else woke it, by a signal."""
@@ -311,64 +284,62 @@ class Reference(Driver):
 
     # ------------------------------------------------------------------ mappings
 
-    def do_mmap(self, process: str, fd: str, region: str, private: str) -> Observation:
+    def start_mmap(self, process: str, fd: str, region: str, private: str) -> Started:
         offset = {"MMIO": 0, "DUS": 1}.get(region, 2)  # no other region can be mapped
-        result = self.system.mmap(index(process), index(fd), offset, PAGES, private=private == "True")
-        created = (self._new_piece(result, 0, PAGES),) if result >= 0 else ()
-        return Observation(outcome(result), created)
+        call = self._call("mmap", index(process), index(fd), offset, PAGES, private == "True")
+        return Started(call, lambda number: Observation("OK", (self._piece(number, 0, PAGES),)))
 
-    def do_munmap(self, vma: str) -> str:
-        number, first, pages = self._pieces[vma]
-        return outcome(self.system.munmap(number, first, pages))
+    def start_munmap(self, vma: str) -> Started:
+        number, first, pages = self.view.pieces[vma]
+        return Started(self._call("munmap", number, first, pages))
 
-    def do_munmap_head(self, vma: str) -> str:
-        number, first, pages = self._pieces[vma]
-        result = self.system.munmap(number, first, 1)
-        self._pieces[vma] = number, first + 1, pages - 1
-        return outcome(result)
+    def start_munmap_head(self, vma: str) -> Started:
+        number, first, pages = self.view.pieces[vma]
+        self.view.pieces[vma] = number, first + 1, pages - 1
+        return Started(self._call("munmap", number, first, 1))
 
-    def do_munmap_tail(self, vma: str) -> str:
-        number, first, pages = self._pieces[vma]
-        result = self.system.munmap(number, first + pages - 1, 1)
-        self._pieces[vma] = number, first, pages - 1
-        return outcome(result)
+    def start_munmap_tail(self, vma: str) -> Started:
+        number, first, pages = self.view.pieces[vma]
+        self.view.pieces[vma] = number, first, pages - 1
+        return Started(self._call("munmap", number, first + pages - 1, 1))
 
-    def do_mprotect_tail(self, vma: str) -> Observation:
-        number, first, pages = self._pieces[vma]
-        result = self.system.mprotect(number, first + pages - 1, 1, writable=False)
-        self._pieces[vma] = number, first, pages - 1
-        return Observation(outcome(result), (self._new_piece(number, first + pages - 1, 1),))
+    def start_mprotect_tail(self, vma: str) -> Started:
+        number, first, pages = self.view.pieces[vma]
+        self.view.pieces[vma] = number, first, pages - 1
+        last = first + pages - 1
+        call = self._call("mprotect", number, last, 1, False)
+        return Started(call, lambda _: Observation("OK", (self._piece(number, last, 1),)))
 
-    def do_mremap_grow(self, vma: str) -> str:
-        number, first, pages = self._pieces[vma]
-        return outcome(self.system.mremap(number, pages, pages + 1, first=first))
+    def start_mremap_grow(self, vma: str) -> Started:
+        number, first, pages = self.view.pieces[vma]
+        return Started(self._call("mremap", number, pages, pages + 1, first))
 
-    def do_mremap_move(self, vma: str) -> str:
-        number, first, pages = self._pieces[vma]
-        return outcome(self.system.mremap(number, pages, pages, first=first, move=True))
+    def start_mremap_move(self, vma: str) -> Started:
+        number, first, pages = self.view.pieces[vma]
+        return Started(self._call("mremap", number, pages, pages, first, True))
 
     def do_touch(self, vma: str) -> str:
-        number, first, _ = self._pieces[vma]
+        number, first, _ = self.view.pieces[vma]
         return outcome(self.system.touch(number, first))
 
     # ------------------------------------------------------------------ processes
 
-    def do_fork(self, process: str, child: str, mm: str) -> str:
-        return outcome(self.system.fork(index(process), index(child)))
+    def start_fork(self, process: str, child: str, mm: str) -> Started:
+        return Started(self._call("fork", index(process), index(child)))
 
-    def do_exec(self, process: str, mm: str, cloexec: str) -> str:
+    def start_exec(self, process: str, mm: str, cloexec: str) -> Started:
         running = self._process(process)
         running.files.close_on_exec = set(running.files.files) if cloexec == "True" else set()
-        return outcome(self.system.exec(index(process)))
+        return Started(self._call("exec", index(process)))
 
-    def do_exit(self, process: str) -> str:
-        return outcome(self.system.exit(index(process)))
+    def start_exit(self, process: str) -> Started:
+        return Started(self._call("exit", index(process)))
 
     # ------------------------------------------------------------------ devices
 
     def do_alloc(self, device: str) -> Observation:
         d = index(device)
-        hardware = {"capacity": len(self._hw[d]), "mmio_pages": PAGES, "dus_pages": PAGES}
+        hardware = {"capacity": len(self.view.hardware_queues[d]), "mmio_pages": PAGES, "dus_pages": PAGES}
         if len(self.system.framework.ids.items) == self._minors:
             self.system.inject("id_alloc", Errno.EBUSY)
         result = self.system.alloc(d, sva=True, private_doorbell_loses_offset=True, **hardware)
@@ -378,9 +349,8 @@ class Reference(Driver):
     def do_register(self, device: str) -> str:
         return outcome(self.system.register(index(device)))
 
-    def do_remove(self, device: str) -> str:
-        result = self.system.remove(index(device))
-        return "DONE" if result == 0 else outcome(result)
+    def start_remove(self, device: str) -> Started:
+        return Started(self._call("remove", index(device)), lambda _: Observation("DONE"))
 
     def do_hw_error(self, unit: str) -> str:
         self.system.hw_error(index(unit))
@@ -413,22 +383,3 @@ class Reference(Driver):
     def do_write_threshold(self, unit: str, to: str, fails: Mapping[str, str]) -> str:
         text = next((WRITTEN[name] for name in fails if name in WRITTEN), to)
         return outcome(self.system.write_sysfs(index(unit), "isolate_strategy", text))
-
-
-def index(name: str) -> int:
-    """The number at the end of a name."""
-    return int(name.lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-
-
-def outcome(result: int) -> str:
-    """The name of what a call answered; a deadlock is a hang."""
-    if result >= 0:
-        return "OK"
-    return "HANG" if result == Outcome.DEADLOCK else name_of(result)
-
-
-def drop(task: Task, file: OpenFile) -> Step[int]:
-    """Give a reference back."""
-    file.put(task)
-    yield from ()
-    return 0

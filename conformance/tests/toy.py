@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from enum import Enum
 from functools import cache
 from typing import ClassVar
 
-from accelspec.conformance.targets import Driver, Observation, System
+from accelspec.conformance.targets import Call, Driver, Observation, System
 from accelspec.model.evaluate import Interpreter
 from accelspec.spec.language import (
     CALLBACK,
@@ -313,3 +313,44 @@ class ToyDriver(Driver):
 
 def toy_driver(bugs: str = "") -> ToyDriver:
     return ToyDriver("1", {"bugs": bugs})
+
+
+class Half:
+    """A call under way: the steps that are left, and at the end what it answers."""
+
+    def __init__(self, steps: Generator[None, None, Observation]) -> None:
+        self._steps = steps
+        self.seen: Observation | None = None
+        self.ready = True
+
+    def step(self) -> None:
+        try:
+            next(self._steps)
+        except StopIteration as end:
+            self.ready, self.seen = False, end.value
+
+
+class RacyDriver(ToyDriver):
+    """The same, two calls at once; with the bug `late` an open does not notice that the device went away meanwhile."""
+
+    def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> tuple[Observation, Observation]:
+        two = [Half(self.steps(one)) for one in (call, other)]
+        for turn, steps in enumerate((*schedule, 100, 100, 100)):
+            for _ in range(steps):
+                if two[turn % 2].ready:
+                    two[turn % 2].step()
+        first, second = (half.seen for half in two)
+        assert first is not None
+        assert second is not None
+        bare = Observation(first.result, first.created, first.chosen)
+        return bare, Observation(second.result, second.created, second.chosen, dict(self.state()))
+
+    def steps(self, call: Call) -> Generator[None, None, Observation]:
+        there = set(self.registered)
+        yield
+        if call.operation != "open" or "late" not in self.bugs:
+            return self.perform(call)
+        now, self.registered = self.registered, there
+        seen = self.perform(call)
+        self.registered = now
+        return seen

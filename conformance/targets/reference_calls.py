@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls of the reference implementation on their way: begun, stepped, and what was seen of them at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from accelspec.reference_impl import Call, Poll
+from accelspec.reference_impl.kernel import Step, Task
+from accelspec.reference_impl.kernel.files import OpenFile
+from accelspec.reference_impl.uacce import UacceDevice, UacceQueue
+
+from .interface import Observation
+from .reference_view import outcome
+
+
+class Started:
+    """A call that the kernel runs in steps.
+
+    `done` says what was seen when it has succeeded (a result that is no error), `asleep` when it sleeps.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        done: Callable[[int], Observation] = lambda _: Observation("OK"),
+        asleep: Callable[[], Observation] = lambda: Observation("HANG"),
+    ) -> None:
+        self.call, self._done, self._asleep = call, done, asleep
+
+    @property
+    def ready(self) -> bool:
+        """Would a step get further?"""
+        return self.call.ready
+
+    def step(self) -> None:
+        """One step, if it does not wait."""
+        self.call.step()
+
+    def answer(self) -> Observation:
+        """What was seen of it; of one that waits for a lock, a hang."""
+        if self.call.done:
+            return self._done(self.call.result) if self.call.result >= 0 else Observation(outcome(self.call.result))
+        sleeps = self.call.at is not None and self.call.at.kind == "sleep"
+        return self._asleep() if sleeps else Observation("HANG")
+
+
+class Whole:
+    """A call that is one step."""
+
+    def __init__(self, run: Callable[[], Observation]) -> None:
+        self._run = run
+        self._seen: Observation | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Is it still to be made?"""
+        return self._seen is None
+
+    def step(self) -> None:
+        """Make it, once."""
+        self._seen = self._seen or self._run()
+
+    def answer(self) -> Observation:
+        """What was seen of it."""
+        assert self._seen is not None
+        return self._seen
+
+
+def polled(mask: int) -> Observation:
+    """What a poll says that does not sleep."""
+    return Observation("READY" if mask & Poll.IN else "HANGUP" if mask else "OK")
+
+
+def drop(task: Task, file: OpenFile) -> Step[int]:
+    """Give a reference back."""
+    file.put(task)
+    yield from ()
+    return 0
+
+
+def pinned(file: OpenFile) -> UacceDevice | None:
+    """The device that an open description keeps alive."""
+    return file.private_data.device if isinstance(file.private_data, UacceQueue) else None
