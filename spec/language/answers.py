@@ -50,6 +50,7 @@ class Errno(Enum):
     HANG = -303  # the call never returns
 
     def __call__(self, row: str, source: Source) -> Answer:
+        """The answer of a row, with the row's name and who says so."""
         return Answer(self, row, source)
 
     @property

@@ -118,7 +118,8 @@ class Method:
     @property
     def globals(self) -> dict[str, Any]:
         """The names of the module that it is written in."""
-        return self.fn.__globals__
+        found: dict[str, Any] = getattr(self.fn, "__globals__")  # noqa: B009 (pyright takes fn for a bound method)
+        return found
 
     def parameters(self) -> dict[str, Any]:
         """Name -> annotation, without self and the return type.
@@ -368,7 +369,8 @@ def _swap(body: list[ast.stmt], block: list[ast.stmt], new: list[ast.stmt]) -> l
         fields = {n: v for n, v in ast.iter_fields(s) if n in ("body", "orelse") and isinstance(v, list)}
         changed = {n: _swap(v, block, new) for n, v in fields.items()}
         if any(changed[n] is not fields[n] for n in fields):
-            copy = type(s)(**{**dict(ast.iter_fields(s)), **changed})
+            given: dict[str, Any] = {**dict(ast.iter_fields(s)), **changed}
+            copy = type(s)(**given)
             out.append(ast.copy_location(copy, s))
         else:
             out.append(s)

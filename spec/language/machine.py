@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Machines and what their methods are: operations, events, properties, and the rows that a revision changes.
 
-A machine is a class; a revision is a subclass.  Decorators only mark the methods; the compiler and the native run read the marks.
+A machine is a class; a revision is a subclass.  Decorators only mark the methods; the compiler and the native run read
+the marks.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ LOCK_GRAPH, TWO_RUNS, PROGRESS = Class.LOCK_GRAPH, Class.TWO_RUNS, Class.PROGRES
 class Machine:
     """A machine, or a part of one: operations, events, predicates and properties are its methods.
 
-    Of the class variables, `known`, `not_applicable`, `unchanged` and `drops` speak for the class that states them and are never
-    inherited.
+    Of the class variables, `known`, `not_applicable`, `unchanged` and `drops` speak for the class that states them and
+    are never inherited.
     """
 
     machine: ClassVar[str] = ""
@@ -87,7 +88,7 @@ def after(operation: str, id: str, cls: Class, source: Source) -> Callable[[F], 
 
 
 def check(id: str, cls: Class, source: Source) -> Callable[[F], F]:
-    """A law that stands at asserts, `assert q.hw is not None, "uacce.I03"`: this method gives it its name and sentence."""
+    """A law that stands at asserts, `assert q.hw is not None, "uacce.I03"`: the method names it and says it."""
     return _mark(role=Form.CHECK, id=id, cls=cls, source=source)
 
 
@@ -97,16 +98,18 @@ def lemma(source: Source) -> Callable[[F], F]:
 
 
 def replaces(row: str) -> Callable[[F], F]:
-    """This method stands in the place of a row: `@replaces("mmap.dead")`, METHOD.ROW of the method in which the row is written.
+    """This method stands in the place of a row: `@replaces("mmap.dead")`, METHOD.ROW of the method that has the row.
 
-    Its parameters are the names that are known at that place.  What it raises or returns is the answer; if it does neither, the
-    operation goes on with the next row.
+    Its parameters are the names that are known at that place.  What it raises or returns is the answer; if it does
+    neither, the operation goes on with the next row.
     """
+    if not isinstance(row, str):
+        raise TypeError("replaces takes a row: METHOD.ROW")
     return _mark(patch=("replace", row))
 
 
 def inserts(*, before: str = "", after: str = "") -> Callable[[F], F]:
     """This method is a further row before, or after, one of the bases: `@inserts(before="open.no_memory")`."""
-    if bool(before) == bool(after):
+    if bool(before) == bool(after) or not isinstance(before or after, str):
         raise TypeError("inserts takes either before= or after=, and a row: METHOD.ROW")
     return _mark(patch=("before", before) if before else ("after", after))

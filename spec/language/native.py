@@ -196,8 +196,8 @@ class NativeRun:
             answer = act()
             if isinstance(answer, Generator):
                 call.steps = answer
-                call.pause = next(answer)
-                return NativeMove(operation, call.pause.label, None)
+                call.pause = pause = next(answer)
+                return NativeMove(operation, pause.label, None)
         except StopIteration as end:
             answer = end.value
         except Answer as raised:

@@ -7,7 +7,8 @@
         hw: HwQueue | None = None
         slot: Map[Region, bool] = Map()
 
-The classes are ordinary Python: inside a `World` (world.py) their objects can be created, iterated and changed, which is the native run.
+The classes are ordinary Python: inside a `World` (world.py) their objects can be created, iterated and changed: the
+native run.
 """
 
 from __future__ import annotations
@@ -45,13 +46,16 @@ class Pools:
     current: list[Pools] = []
 
     def living(self, kind: type) -> list[Any]:
+        """The objects of a kind that exist now, in their order."""
         raise NotImplementedError
 
     def create(self, kind: type, given: dict[str, Any]) -> Any:
+        """A new object with these fields."""
         raise NotImplementedError
 
 
 def pools() -> Pools:
+    """The innermost entered World.  Raises RuntimeError outside of one."""
     if not Pools.current:
         raise RuntimeError("objects exist only inside a World: `with World(machine, scope): …`")
     return Pools.current[-1]
@@ -59,6 +63,8 @@ def pools() -> Pools:
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
 class ObjectMeta(type):
+    """Makes a class of objects iterable, and creation the business of the World."""
+
     def __iter__(cls: type[T]) -> Iterator[T]:
         """The objects of this kind that exist now."""
         return iter(pools().living(cls))
@@ -66,11 +72,12 @@ class ObjectMeta(type):
     if not TYPE_CHECKING:
 
         def __call__(cls, **given):
+            """A new object of this kind."""
             return pools().create(cls, given)
 
 
 class Object(metaclass=ObjectMeta):
-    """A kind of object.  Fields are annotations; objects of an `always=True` kind exist from the start and are never freed."""
+    """A kind of object.  Fields are annotations; objects of an `always=True` kind exist from the start, for ever."""
 
     always = False
 
@@ -106,7 +113,7 @@ class Map(Generic[K, V]):
 
 
 class Lock:
-    """`with obj.lock:` waits until the lock is free and holds it to the end of the block; as a condition, whether it is held."""
+    """`with obj.lock:` waits until it is free and holds it through the block; as a condition, whether it is held."""
 
     def __init__(self, held: bool = False) -> None:
         self.held = held
@@ -122,7 +129,7 @@ class Lock:
 
 
 class Busy(Lock):
-    """Taken as a lock is, but no part of the lock order: `with p.busy:` says that a call is running, so that exit waits for it."""
+    """Taken as a lock is, but no part of the lock order: `with p.busy:` says that a call runs; exit waits for it."""
 
 
 UNLOCKED = Lock()
@@ -159,7 +166,7 @@ class Declaration:
 
 
 def declarations(kind: type) -> dict[str, Declaration]:
-    """The fields of a kind, in the order of their annotations.  Raises NameError for an annotation that names nothing."""
+    """The fields of a kind, in their order.  Raises NameError for an annotation that names nothing."""
     if "_declarations" not in kind.__dict__:
         hints = {k: h for k, h in get_type_hints(kind, include_extras=True).items() if k != "always"}
         type.__setattr__(kind, "_declarations", {k: Declaration(h, getattr(kind, k, ANY)) for k, h in hints.items()})
@@ -168,4 +175,5 @@ def declarations(kind: type) -> dict[str, Declaration]:
 
 
 def is_kind(x: object) -> bool:
+    """Is it a class of objects?"""
     return isinstance(x, type) and issubclass(x, Object) and x is not Object

@@ -18,10 +18,10 @@ class Mark(Enum):
 
 @dataclass(frozen=True)
 class Source:
-    """One source: the mark, the place (a function, a section), a line of argument, and the document that the place is in.
+    """One source: the mark, the place (a function, a section), an argument, and the document that the place is in.
 
-    An empty `document` means the document of the revision that the row is written in.  `inherited` is empty for a row that the
-    revision states itself; else it says on what ground the revision takes the row over.
+    An empty `document` means the document of the revision that the row is written in.  `inherited` is empty for a row
+    that the revision states itself; else it says on what ground the revision takes the row over.
     """
 
     mark: Mark

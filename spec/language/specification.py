@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A compiled specification: what every engine is given.
 
-A case is one way through an operation; all cases with the same `operation` and `row` are one row of its decision table.  A case's
-guard, checks and effects speak about the state before the step.  The guards of an operation's cases exclude each other.
+A case is one way through an operation; all cases with the same `operation` and `row` are one row of its decision table.
+A case's guard, checks and effects speak about the state before the step.  The guards of an operation's cases exclude
+each other.
 """
 
 from __future__ import annotations
@@ -191,12 +192,15 @@ class Specification:
         return next(iter(self.scopes.values()), {})
 
     def kind(self, name: str) -> Kind:
+        """The kind of this name.  Raises StopIteration for an unknown one."""
         return next(k for k in self.kinds if k.name == name)
 
     def field(self, name: str) -> Field:
+        """The field of this name (`Queue.state`).  Raises StopIteration for an unknown one."""
         return next(f for f in self.fields if f.name == name)
 
     def operations(self) -> list[str]:
+        """The operations and events, in their order."""
         return list(dict.fromkeys(c.operation for c in self.cases))
 
     def rows(self) -> dict[str, list[Case]]:
@@ -207,4 +211,5 @@ class Specification:
         return out
 
     def always(self) -> list[Property]:
+        """The properties that must hold in every reachable state, or over every step."""
         return [p for p in self.properties if p.form is Form.ALWAYS]

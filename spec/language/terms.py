@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The intermediate form's terms: kinds, fields, typed expressions, and weakest preconditions through effects.
 
-A reference is an object or `none`.  A field of `none` reads as the field's blank value; writing to a field of `none` does nothing.
+A reference is an object or `none`.  A field of `none` reads as the field's blank value; writing to a field of `none`
+does nothing.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Term:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the hash, which another process would compute differently."""
-        return {k: v for k, v in self.__dict__.items() if k != "_hash"}
+        return {k: v for k, v in self.__dict__.items() }
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class App(Term):
 
 @dataclass(frozen=True)
 class Quant(Term):
-    """`all` or `any` over every object of a kind, dead ones too (the body says which matter); `none` is not among them."""
+    """`all` or `any` over every object of a kind, dead ones too (the body says which matter), but not `none`."""
 
     op: str
     var: Var
@@ -156,10 +157,12 @@ TRUE, FALSE = Lit(True, bool), Lit(False, bool)
 
 
 def none(kind: Type) -> Lit:
+    """The reference to no object of a kind."""
     return Lit(None, kind)
 
 
 def And(*ts: Term) -> Term:
+    """The conjunction, flattened and without repetition."""
     out: dict[Term, None] = {}
     for t in ts:
         for u in t.args if isinstance(t, App) and t.op == "and" else (t,):
@@ -171,20 +174,24 @@ def And(*ts: Term) -> Term:
 
 
 def Not(t: Term) -> Term:
+    """The negation."""
     if isinstance(t, Lit):
         return FALSE if t.value else TRUE
     return t.args[0] if isinstance(t, App) and t.op == "not" else App("not", (t,))
 
 
 def Or(*ts: Term) -> Term:
+    """The disjunction."""
     return Not(And(*(Not(t) for t in ts)))
 
 
 def Implies(a: Term, b: Term) -> Term:
+    """b, where a."""
     return Or(Not(a), b)
 
 
 def Eq(a: Term, b: Term) -> Term:
+    """Are both the same?"""
     if a == b:
         return TRUE
     if isinstance(a, Lit) and isinstance(b, Lit):
@@ -195,6 +202,7 @@ def Eq(a: Term, b: Term) -> Term:
 
 
 def Ite(c: Term, a: Term, b: Term) -> Term:
+    """a where c, else b."""
     if c == TRUE or a == b:
         return a
     if c == FALSE:
@@ -207,14 +215,17 @@ def Ite(c: Term, a: Term, b: Term) -> Term:
 
 
 def All(v: Var, body: Term) -> Term:
+    """The body, for all objects of a kind."""
     return body if isinstance(body, Lit) else Quant("all", v, body)
 
 
 def Any_(v: Var, body: Term) -> Term:
+    """The body, for some object of a kind."""
     return body if isinstance(body, Lit) else Quant("any", v, body)
 
 
 def forall(vs: Iterable[Var], body: Term) -> Term:
+    """The body, for all values of the variables."""
     for v in reversed(tuple(vs)):
         body = All(v, body)
     return body
@@ -253,6 +264,7 @@ def walk(t: Term) -> Iterator[Term]:
 
 
 def children(t: Term) -> tuple[Term, ...]:
+    """The terms directly inside a term."""
     return t.args if isinstance(t, (Read, App)) else (t.body,) if isinstance(t, Quant) else ()
 
 
@@ -278,6 +290,7 @@ def rebuild(t: Term, f: Callable[[Term], Term]) -> Term:
 
 
 def substitute(t: Term, values: dict[Var, Term]) -> Term:
+    """The term with variables exchanged for other terms."""
     if not values:
         return t
     return values.get(t, t) if isinstance(t, Var) else rebuild(t, lambda u: substitute(u, values))

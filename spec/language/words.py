@@ -33,13 +33,13 @@ def any_of(candidates: Iterable[T]) -> T:
 
 
 def require(condition: bool) -> None:
-    """The call cannot be made otherwise (an argument that does not exist): it is not offered.  The report lists it as an assumption."""
+    """The call cannot be made otherwise (an argument that does not exist).  The report lists it as an assumption."""
     if not condition:
         raise NotEnabled("the required condition is false")
 
 
 def wait_until(condition: bool) -> None:
-    """The step waits until it is so: for a lock that is taken further in, for instance.  No assumption: others make it true."""
+    """The step waits until it is so: for a lock that is taken further in, for instance.  Others make it true."""
     if not condition:
         raise NotEnabled("the step waits")
 
@@ -50,6 +50,7 @@ def when(condition: bool) -> bool:
 
 
 def implies(a: bool, b: bool) -> bool:
+    """b holds, or a does not; b is looked at only where a holds."""
     return b or not a
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A World: concrete objects in a finite scope, so that a machine's methods can simply be called.
 
-Every field of an object that does not exist is blank.  Creation takes the free object of lowest index: all free ones are alike.
+Every field of an object that does not exist is blank.  Creation takes the free object of lowest index: all free ones
+are alike.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class NotEnabled(Exception):
 class World(Pools):
     """Objects of the given kinds, `scope[kind name]` of each (1 where it says nothing).
 
-    `failing` names what fails in the next call; `picks` are taken by `choose`, in order; `before` is the state that `old` reads.
+    `failing` names what fails in the next call; `picks` are taken by `choose`, in order; `before` is what `old` reads.
     """
 
     def __init__(self, kinds: Iterable[type], scope: Mapping[str, int]) -> None:
@@ -46,9 +47,11 @@ class World(Pools):
         Pools.current.pop()
 
     def living(self, kind: type) -> list[Any]:
+        """The objects of a kind that exist now."""
         return [o for o in self.pool[kind] if o.__dict__["live"]]
 
     def create(self, kind: type, given: dict[str, Any]) -> Any:
+        """A new object, or NotEnabled if the scope has no further one."""
         o = next((o for o in self.pool[kind] if not o.__dict__["live"]), None)
         if o is None:
             raise NotEnabled(f"the scope has no further {kind.__name__}")
@@ -58,9 +61,11 @@ class World(Pools):
         return o
 
     def free(self, o: Any) -> None:
+        """The object exists no more, and its fields are blank."""
         self._blank(o, live=False)
 
     def pick(self, candidates: list[Any]) -> Any:
+        """The candidate that was asked for, or the first."""
         wanted = self.picks.pop(0) if self.picks else None
         return next((c for c in candidates if c is wanted), candidates[0] if candidates else None)
 

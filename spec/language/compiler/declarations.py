@@ -17,6 +17,8 @@ from .path import Path
 
 
 class Declarations:
+    """What a revision is about: its kinds and their fields."""
+
     def __init__(self, machine: type[Machine]) -> None:
         self.machine = machine
         self.assembly = Assembly(machine)
@@ -97,6 +99,7 @@ class Declarations:
         return out
 
     def declare(self, f: Field) -> Field:
+        """The field of this name, declared now if it was not yet."""
         if f.name not in self.fields:
             self.fields[f.name] = f
             self.spec.fields.append(f)
@@ -110,7 +113,7 @@ class Declarations:
         return value_after(effects or [], self.fields[f"{x.type.name}.live"], (x,))
 
     def exists(self, x: Var, p: Path) -> Term:
-        """Does the object that a bound variable stands for exist, as far as the path has come?  (A bound variable is never `none`.)"""
+        """Does the object that a bound variable stands for (never `none`) exist, as far as the path has come?"""
         assert isinstance(x.type, Kind)
         if x.type.permanent:
             return TRUE
@@ -118,6 +121,7 @@ class Declarations:
         return self.live(x, p.effects)
 
     def bound(self, hint: str, kind: Type) -> Var:
+        """A bound variable with a name of its own."""
         return Var(f"{hint}#{next(self._serial)}", kind)
 
     def reference_ok(self, f: Field, r: Term) -> Term:
@@ -127,8 +131,10 @@ class Declarations:
 
 
 def type_name(t: Type) -> str:
+    """A type as a person calls it."""
     return t.name if isinstance(t, Kind) else "number" if isinstance(t, Range) else t.__name__
 
 
 def same_type(a: Type, b: Type) -> bool:
+    """May a value of one type stand where the other is wanted?  (Ranges are checked when they are written.)"""
     return (isinstance(a, Range) and isinstance(b, Range)) or a == b

@@ -202,11 +202,15 @@ class Effects(Expressions):
         p.frame.env = env
         for a in p.effects[first:]:
             if x not in a.args:
-                raise m.error(
-                    s,
-                    f"the loop over {s.target.id} writes {a.field.name} of an object that is not {s.target.id}, so its order would matter",
-                    f"Loop over the objects that change: `for y in {a.field.kind.name}: if any(… for {s.target.id} in {cls.__name__}): …`, or take steps: `while any(…): …; yield`.",
+                y, kind = s.target.id, a.field.kind.name
+                what = (
+                    f"the loop over {y} writes {a.field.name} of an object that is not {y}, so its order would matter"
                 )
+                remedy = (
+                    f"Loop over the objects that change: `for x in {kind}: if any(… for {y} in {cls.__name__}): …`, "
+                    "or take steps: `while any(…): …; yield`."
+                )
+                raise m.error(s, what, remedy)
             for f, args in p.reads:
                 if f == a.field and any(w == x and r != x for w, r in zip(a.args, args, strict=True)):
                     raise m.error(
@@ -240,18 +244,21 @@ class Effects(Expressions):
             raise p.frame.method.error(at, what, f"Give it a {type_name(f.type)}.")
 
     def assign(self, p: Path, c: Read, value: Term, at: ast.expr) -> None:
+        """A write, under the conditions and for the loop variables around it."""
         if isinstance(c.field.type, Range):
             self.in_range(p, c.field.name, c.field.type, value, at.lineno)
         used = {t for a in c.args for t in walk(a)} | {t for k in p.conds for t in walk(k)} | set(walk(value))
         p.effects.append(Assign(c.field, c.args, value, p.cond, tuple(b for b in p.binders if b in used)))
 
     def in_range(self, p: Path, name: str, r: Range, value: Term, line: int) -> None:
+        """The law that a number stays within its range, stated where it is written."""
         assert isinstance(value.type, Range)
         low = TRUE if value.type.lo >= r.lo else App("le", (number(r.lo), value))
         high = TRUE if value.type.hi <= r.hi else App("le", (value, number(r.hi)))
         self.checked(f"range:{name}", And(low, high), line, p)
 
     def create(self, p: Path, local: str, cls: type, call: ast.Call) -> Term:
+        """A new object: a parameter of the case, the fields that are given, and that it exists."""
         m = p.frame.method
         if p.binders:
             raise m.error(
@@ -295,6 +302,7 @@ class Effects(Expressions):
         return x
 
     def destroy(self, p: Path, x: Term) -> None:
+        """The object exists no more, and all its fields are blank."""
         assert isinstance(x.type, Kind)
         for f in (f for f in self.spec.fields if f.kind == x.type):
             keys = tuple(self.bound("k", k) for k in f.domain[1:])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Expressions: from `ast` to terms over the state before the step.  Python's truthiness of objects and numbers is refused."""
+"""Expressions: from `ast` to terms over the state before the step.  Objects and numbers are no conditions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ from .declarations import Declarations, same_type, type_name
 from .path import Frame, Path
 
 HELPERS_RAISE = "A helper raises it: `raise EBADF(…)`; only an operation returns its answers."
-EXPRESSIONS = "Expressions: fields, is / is not / == / <=, and / or / not, all(…) and any(…) over kinds, implies, fails, old, the machine's predicates."
+EXPRESSIONS = (
+    "Expressions: fields, is / is not / == / <=, and / or / not, all(…) and any(…) over kinds, implies, fails, old, "
+    "the machine's predicates."
+)
 
 
 def is_word(node: ast.expr, word: str) -> bool:
@@ -182,7 +185,7 @@ class Expressions(Declarations):
                     no = self.term(b, p, want)
                 return self.either(t, yes, no, n, p)
             case ast.Compare(left=left, ops=ops, comparators=more):
-                return And(*(self.compare(a, op, b, p) for a, op, b in zip([left, *more], ops, more)))
+                return And(*(self.compare(a, op, b, p) for a, op, b in zip([left, *more], ops, more, strict=False)))
             case ast.BinOp(op=ast.Add() | ast.Sub(), left=a, right=b):
                 return self.sum(n, a, b, p)
             case ast.Call():
@@ -193,6 +196,7 @@ class Expressions(Declarations):
         raise p.frame.method.error(n, f"`{written(n)}` is outside the language", EXPRESSIONS)
 
     def sum(self, n: ast.BinOp, a: ast.expr, b: ast.expr, p: Path) -> Term:
+        """A small number and a constant."""
         x, y = self.term(a, p), self.term(b, p)
         if not (isinstance(x.type, Range) and isinstance(y, Lit) and isinstance(y.type, Range)):
             remedy = "Write `x.count + 1`: sums of two fields are outside the language."
@@ -217,6 +221,7 @@ class Expressions(Declarations):
         return Ite(c, a, b)
 
     def call(self, n: ast.Call, p: Path, want: Type) -> Term:
+        """A call inside an expression: a word, or one of the machine's predicates."""
         if isinstance(n.func, ast.Name) and n.func.id in ("all", "any") and len(n.args) == 1:
             return self.quantified(n.func.id, n.args[0], p)
         if is_word(n, "implies"):
@@ -254,6 +259,7 @@ class Expressions(Declarations):
         return self.predicate(frame.method.body, q, want)
 
     def read(self, n: ast.expr, p: Path) -> Term:
+        """The value of a field, after the effects so far."""
         c = self.cell(n, p)
         p.reads.append((c.field, c.args))
         return c if c.old else value_after(p.effects, c.field, c.args)
@@ -278,7 +284,7 @@ class Expressions(Declarations):
         if isinstance(owner.type, Kind):
             f = self.fields.get(f"{owner.type.name}.{n.attr}")
             if f is not None and len(f.domain) == 1 + len(key):
-                for k, d in zip(key, f.domain[1:]):
+                for k, d in zip(key, f.domain[1:], strict=True):
                     self.demand(p.frame, n, k, d, f"the index of {f.name}")
                 return Read(f, (owner, *key), was)
             if f is not None:
@@ -291,6 +297,7 @@ class Expressions(Declarations):
         )
 
     def compare(self, a: ast.expr, op: ast.cmpop, b: ast.expr, p: Path) -> Term:
+        """`is`, `==`, an order of small numbers, or `in` a tuple of values."""
         if isinstance(op, (ast.In, ast.NotIn)):
             if not isinstance(b, (ast.Tuple, ast.Set, ast.List)):
                 raise p.frame.method.error(b, "`in` takes a tuple of values", "Write `q.state in (INIT, STARTED)`.")
@@ -315,7 +322,7 @@ class Expressions(Declarations):
     # ------------------------------------------------------------------ quantifiers
 
     def generators(self, gen: ast.expr, p: Path, what: str) -> tuple[Path, list[tuple[Var, Term]], ast.expr]:
-        """The bound variables of `e for x in Kind if c`, each with its condition, and the path in which e is to be read."""
+        """Of `e for x in Kind if c`: the variables, each with its condition; the path in which e is to be read; e."""
         if not isinstance(gen, ast.GeneratorExp):
             remedy = f"Write `{what}(… for q in Queue)`; between conditions, `and` and `or`."
             raise p.frame.method.error(gen, f"{what} takes `… for x in Kind`", remedy)
@@ -338,6 +345,7 @@ class Expressions(Declarations):
         return q, xs, gen.elt
 
     def quantified(self, op: str, gen: ast.expr, p: Path) -> Term:
+        """`all(…)` or `any(…)` over kinds."""
         q, xs, elt = self.generators(gen, p, op)
         t = self.test(elt, q)
         for x, c in reversed(xs):
@@ -378,6 +386,7 @@ class Expressions(Declarations):
         raise m.error(m.node, "this predicate may end without returning", "End it with `return`.")
 
     def assertion(self, s: ast.Assert, p: Path) -> None:
+        """An assert: a check that carries the id of a property."""
         if not (isinstance(s.msg, ast.Constant) and isinstance(s.msg.value, str)):
             raise p.frame.method.error(
                 s,
@@ -387,12 +396,14 @@ class Expressions(Declarations):
         self.checked(s.msg.value, self.test(s.test, p), s.lineno, p)
 
     def checked(self, id: str, t: Term, line: int, p: Path) -> None:
+        """What must hold here, under the conditions and for the loop variables around it."""
         ok = forall(p.binders, Implies(p.cond, t))
         if ok != TRUE:
             p.checks.append(Check(id, ok, p.frame.method.file.name, line))
 
 
 def number(k: int) -> Lit:
+    """A constant number, of the range that has just this one."""
     return Lit(k, Range(k, k))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a revision says about itself: its name, its document, scopes, known violations; and that every id stands for something."""
+"""What a revision says about itself: name, document, scopes, known violations; and that every id means something."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operations: every way through the chain of guards becomes a case; `yield`, `with lock:` and waiting end atomic steps."""
+"""Operations: every way through the chain of guards becomes a case."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import ast
 from ..answers import Errno
 from ..assembly import Method, Patch, written
 from ..machine import Machine
+from ..objects import Declaration, is_kind
 from ..sources import Source, deduced, kernel, read, stated
 from ..specification import Case, Param, Role
 from ..terms import (
@@ -20,6 +21,7 @@ from ..terms import (
     Term,
     Type,
     Var,
+    none,
     walk,
 )
 from .effects import decides, merges
@@ -32,6 +34,8 @@ MAKERS = (read, stated, deduced, kernel)
 
 
 class Operations(Steps):
+    """Reads operations and events, way by way."""
+
     is_event = False  # of the operation being read
 
     def __init__(self, machine: type[Machine]) -> None:
@@ -41,6 +45,7 @@ class Operations(Steps):
     # ------------------------------------------------------------------ an operation
 
     def operation(self, name: str, event: bool) -> None:
+        """Read every way through one operation."""
         m = self.assembly.method(name)
         assert m is not None
         self.operation_name, self.is_event = name, event
@@ -138,13 +143,14 @@ class Operations(Steps):
         return chain(s.orelse, todo)
 
     def deciding(self, call: ast.expr, p: Path) -> Frame | None:
-        """The frame of a called method that has rows or effects of its own, and so must be followed; None for a predicate."""
+        """The frame of a called method that has rows or effects, and so must be followed; None for a predicate."""
         if called_method(call) is None or p.conds or p.binders:
             return None
         frame = self.enter(call, p)
         return frame if frame and self.acts(frame.method) else None
 
     def at_patch(self, name: str, t: Type, s: Patch, p: Path) -> Term:
+        """What a parameter of the method in the place of a row stands for."""
         if name not in p.frame.env:
             raise s.method.error(
                 s.method.node,
@@ -182,7 +188,10 @@ class Operations(Steps):
             p.frame = frame  # return super().start(p, n): its rows, or its value, become ours
             return chain([*frame.method.body, Marker("leave")] if helper else frame.method.body, None)
         if helper:
-            return self.resume(p, self.term(value, p, want=self.returned(m)) if value is not None else TRUE)
+            found = self.term(value, p, want=self.returned(m)) if value is not None else TRUE
+            if found == none(bool):
+                raise m.error(s, f"{m.name} returns None, of no kind", f"Write `def {m.name}(…) -> SomeKind | None:`.")
+            return self.resume(p, found)
         if p.callers and value is None:
             return self.resume(p, TRUE)
         raise m.error(
@@ -193,10 +202,14 @@ class Operations(Steps):
 
     def returned(self, m: Method) -> Type:
         """The type that a bare None has in a method's answer."""
-        hint = m.returns()
-        return self.type(hint) if hint is not None else bool
+        try:
+            d = Declaration(m.returns(), None)
+        except ValueError:  # it is of several types
+            return bool
+        return self.type(d.type) if is_kind(d.type) else bool
 
     def resume(self, p: Path, value: Term) -> Todo:
+        """Go on in the caller, with the value of the method that was left."""
         c = p.callers.pop()
         p.frame = c.frame.copy()
         if c.target is not None:
@@ -204,6 +217,7 @@ class Operations(Steps):
         return c.rest
 
     def emit(self, p: Path, s: ast.stmt, outcome: Errno, answer: ast.Call) -> None:
+        """A way that ends in an answer: locks are given back, and the call is no longer in flight."""
         m = p.frame.method
         row, source = self.answer(m, s, answer)
         here = (m.file.path, s.lineno)
@@ -220,6 +234,7 @@ class Operations(Steps):
         self.case(p, s, row, outcome, source)
 
     def case(self, p: Path, s: ast.stmt, row: str, outcome: Errno | None, source: Source) -> None:
+        """Write down a way that was read to its end."""
         m = p.frame.method
         self.spec.cases.append(
             Case(
@@ -252,10 +267,11 @@ class Operations(Steps):
         return call.args[0].value, self.inherited(m, self.source(m, s, call.args[1]))
 
     def source(self, m: Method, s: ast.AST, node: ast.expr) -> Source:
+        """The source of a row: a call of one of its makers, or a constant of the module."""
         if isinstance(found := m.resolve(node), Source):
             return found.in_document(m.owner.document)
-        maker = m.resolve(node.func) if isinstance(node, ast.Call) else None
-        if not isinstance(node, ast.Call) or maker not in MAKERS:
+        maker = next((f for f in MAKERS if isinstance(node, ast.Call) and m.resolve(node.func) is f), None)
+        if not isinstance(node, ast.Call) or maker is None:
             raise m.error(
                 s, f"`{written(node)}` is not a source", "Sources are read(…), stated(…), deduced(…), kernel(…)."
             )
@@ -283,6 +299,7 @@ class Operations(Steps):
     # ------------------------------------------------------------------ steps
 
     def marker(self, s: Marker, todo: Todo, p: Path) -> Todo:
+        """Do what was noted between two statements."""
         match s.what:
             case "acquire":
                 self.take(s.on, p)
@@ -297,6 +314,7 @@ class Operations(Steps):
         return todo
 
     def label(self, y: ast.Yield, p: Path) -> str:
+        """The label of a step."""
         if not (isinstance(y.value, ast.Constant) and isinstance(y.value.value, str) and y.value.value):
             raise p.frame.method.error(
                 y, "the step has no label", 'Write `yield "looked_up"`: traces name the step by it.'

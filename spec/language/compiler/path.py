@@ -83,6 +83,8 @@ def attribute_of(name: str, node: ast.Attribute) -> ast.Attribute:
 
 @dataclass
 class Path:
+    """What was read so far on one way through an operation, and what it does."""
+
     frame: Frame
     guards: list[Term] = field(default_factory=list)
     shown: str = "otherwise"
@@ -100,6 +102,7 @@ class Path:
     heads: set[int] = field(default_factory=set)  # loops entered in this step
 
     def fork(self) -> Path:
+        """Another way that begins as this one did."""
         new = replace(self)
         for k, v in vars(self).items():
             if isinstance(v, (list, set)):
@@ -122,10 +125,12 @@ class Path:
 
     @property
     def cond(self) -> Term:
+        """All conditions around the statement."""
         return And(*self.conds) if self.conds else TRUE
 
 
 def chain(items: list[Any], rest: Todo) -> Todo:
+    """The items, and then the rest."""
     for i in reversed(items):
         rest = (i, rest)
     return rest

@@ -26,6 +26,7 @@ from ..terms import (
     Term,
     Var,
     forall,
+    none,
     substitute,
 )
 from .effects import Effects
@@ -88,6 +89,7 @@ class Steps(Effects):
         return c
 
     def order(self, held: Field, wanted: Field, node: ast.expr, p: Path) -> None:
+        """Remember that one lock is wanted while another is held."""
         if held.name in self.busy or wanted.name in self.busy:
             return
         edge = LockEdge(held.name, wanted.name, self.operation_name, p.frame.method.file.name, node.lineno)
@@ -97,7 +99,7 @@ class Steps(Effects):
     # ------------------------------------------------------------------ between two steps
 
     def pause(self, p: Path, s: ast.stmt, label: str, todo: Todo) -> None:
-        """End the step: park the call with the names that are still needed, and read the rest as a step of the parked call."""
+        """End the step: park the call with the names that it still needs, and read the rest as its next step."""
         m = p.frame.method
         if p.callers:
             raise m.error(
@@ -146,6 +148,9 @@ class Steps(Effects):
         for n in p.frame.env:
             if n in needed:
                 t = p.frame.env[n].type
+                if p.frame.env[n] == none(bool):
+                    remedy = "Write None where it is used, or give the name an object first."
+                    raise p.frame.method.error(p.frame.method.node, f"{n!r} is None, of no kind, across a step", remedy)
                 safe = isinstance(t, Kind) and t.permanent
                 f = self.declare(Field(f"{k.name}.{n}", (k,), t, None, optional=isinstance(t, Kind), raw=not safe))
                 if f.type != t:
@@ -156,7 +161,7 @@ class Steps(Effects):
         return out
 
     def standing(self, p: Path, k: Kind, point: int, saved: dict[str, Field], at: Field, todo: Todo) -> None:
-        """What holds while a call stands at the end of a step: its locks are held, and the asserts that follow are true."""
+        """What holds while a call stands between two steps: its locks are held, the asserts that follow are true."""
         x = self.bound("call", k)
         here = And(self.live(x), Eq(Read(at, (x,)), Lit(point, at.type)))
         q = Path(Frame(p.frame.method, {n: Read(f, (x,)) for n, f in saved.items()}))
