@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A machine as one page of Markdown: diagrams, objects, decision tables, what each revision changes and is known to violate.
+"""A machine as one page of Markdown: diagrams, objects, decision tables, what each revision changes and violates.
 
 Made from the specifications alone, always the same way; no engine runs.  `tools/machine_page.py` writes it.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -74,10 +76,10 @@ def _overview(revisions: Sequence[Revision]) -> list[str]:
 def _diagrams(base: Revision) -> list[str]:
     out = [
         "## States",
-        f"How the rows of `{base.spec.revision}` change what is in one of several states. An arrow is drawn where the guard "
-        "of the row, as it is written, does not rule the state out: a row that ends a call of several steps does not repeat "
-        "what was tested at its beginning, so an arrow of such a row can be one that no run takes. `[*]` means that the "
-        "object does not exist.",
+        f"How the rows of `{base.spec.revision}` change what is in one of several states. An arrow is drawn where the "
+        "guard of the row, as it is written, does not rule the state out. A row that ends a call of several steps does "
+        "not repeat what was tested at its beginning, so such a row can have arrows that no run takes; nothing was "
+        "explored for these diagrams. `[*]` means that the object does not exist.",
     ]
     for f in enum_fields(base.spec):
         whole = state_diagram(base.spec, f.name)
@@ -129,8 +131,8 @@ def _objects(base: Revision) -> list[str]:
         )
     return [
         "## Objects",
-        f"What `{spec.revision}` looks at; a field that only another revision looks at is left out. The last column has what no "
-        "driver decides on: it is there for the laws. A lock is a Boolean that is true while somebody holds it.",
+        f"What `{spec.revision}` looks at; a field that only another revision looks at is left out. The last column "
+        "has what no driver decides on: it is there for the laws. A lock is true while somebody holds it.",
         _table(["kind", "what it is", "exists", "fields", "for the laws"], rows),
     ]
 
@@ -169,7 +171,7 @@ def _fields_in_use(spec: Specification) -> set[str]:
 
 
 def _terms(c: Case) -> Iterable[Term]:
-    """What a case reads; that a new object's fields get a first value is no reading, and an effect that frees is not either."""
+    """What a case reads; to give a field a constant is no reading of it."""
     yield c.guard
     yield from (p.where for p in c.params)
     yield from (check.term for check in c.checks)
@@ -198,9 +200,10 @@ def _operations(base: Revision) -> list[str]:
     spec = base.spec
     out = [
         "## Decision tables",
-        f"Of `{spec.revision}`. Rows are tried from above; the first whose guard holds answers. `...` ends a step: the call goes "
-        "on, and others may run in between. A source is *stated* (a document or a mail says so), *read* (in code), *deduced* (by "
-        f"us) or *kernel* (general knowledge of the kernel, not checked); where it names no document it is in `{spec.document}`.",
+        f"Of `{spec.revision}`. Rows are tried from above; the first whose guard holds answers. `...` ends a step: the "
+        "call goes on, and others may run in between. A source is *stated* (a document or a mail says so), *read* (in "
+        "code), *deduced* (by us) or *kernel* (general knowledge of the kernel, not checked); where it names no "
+        f"document it is in `{spec.document}`. What `self.` stands before is written out in [helpers](#helpers).",
     ]
     events = {c.operation for c in spec.cases if c.event}
     for title, wanted in (("Operations", False), ("Events", True)):
@@ -209,7 +212,26 @@ def _operations(base: Revision) -> list[str]:
             out.append(f"### {title}")
         for t in tables:
             out += _operation(t, base)
-    return out
+    return [*out, *_helpers(base)]
+
+
+def _helpers(base: Revision) -> list[str]:
+    """The methods that the tables name, as they are written, and those that these name."""
+    spec = base.spec
+    tables = [decision_table(spec, op) for op in spec.operations()]
+    texts = [text for t in tables for text in (*t.requires, *(x for r in t.rows for x in (*r.guards, *r.effects)))]
+    found: dict[str, str] = {}
+    todo = [name for text in texts for name in _called(text)]
+    while todo:
+        if (name := todo.pop(0)) not in found and (method := getattr(base.cls, name, None)) is not None:
+            found[name] = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(method))))
+            todo += _called(found[name])
+    code = "\n\n".join(found[name] for name in sorted(found))
+    return ["### Helpers", f"```python\n{code}\n```"] if found else []
+
+
+def _called(text: str) -> list[str]:
+    return re.findall(r"\bself\.(\w+)\(", text)
 
 
 def _operation(t: Table, base: Revision) -> list[str]:
@@ -219,9 +241,7 @@ def _operation(t: Table, base: Revision) -> list[str]:
         if r.step != step:
             rows.append([f"*at `{r.step}`:*" if r.step else "*at the call:*", "", "", "", ""])
         step = r.step
-        rows.append(
-            [f"`{r.name}`", _guard(r), _result(r.outcome), _code(r.effects), _source(r.source, base.spec.document)]
-        )
+        rows.append([f"`{r.name}`", _guard(r), _result(r.outcome), _code(r.effects), _said(r, base)])
     required = "Offered only if " + "; ".join(f"`{r}`" for r in t.requires) + "." if t.requires else ""
     return [
         f"#### {t.signature}",
@@ -231,7 +251,7 @@ def _operation(t: Table, base: Revision) -> list[str]:
 
 
 def _guard(r: Row | Written) -> str:
-    return "<br>or ".join(f"`{g}`" for g in r.guards) or "otherwise"
+    return "<br>or ".join(g if g == "otherwise" else f"`{g}`" for g in r.guards) or "otherwise"
 
 
 def _result(outcome: str) -> str:
@@ -240,6 +260,11 @@ def _result(outcome: str) -> str:
 
 def _code(lines: Iterable[str]) -> str:
     return "<br>".join(f"`{e}`" for e in lines)
+
+
+def _said(row: Row | Written, r: Revision) -> str:
+    """Who says so; of a row that only ends a step nobody has to."""
+    return "" if row.outcome == "..." else _source(row.source, r.spec.document)
 
 
 def _source(source: str, document: str) -> str:
@@ -262,10 +287,13 @@ def _changes(r: Revision, earlier: Sequence[Specification]) -> list[str]:
     against = c.old.partition("@")[2]
     rows = [
         *(_changed(old, new, ", ".join(what), r) for old, new, what in ((x.old, x.new, x.what) for x in c.changed)),
-        *([f"`{w.id}`", "new", _result(w.outcome), _guard(w), _code(w.effects), _own(w, r)] for w in c.added),
+        *([f"`{w.id}`", "new", _result(w.outcome), _guard(w), _code(w.effects), _said(w, r)] for w in c.added),
         *([f"`{w.id}`", "gone", f"was {_result(w.outcome)}", "", "", ""] for w in c.dropped),
     ]
-    rows.sort(key=lambda row: _place(row[0], r.spec))
+    operations = r.spec.operations()
+    rows.sort(
+        key=lambda row: operations.index(row[0].strip("`").partition(".")[0])
+    )  # what is gone: behind what is there
     out = [f"## What `{r.spec.revision}` changes in `{against}`", _told(c, r)]
     if rows:
         out.append(_table(["row", "change", "result", "if", "effect", "source"], rows))
@@ -278,17 +306,7 @@ def _changed(old: Written, new: Written, what: str, r: Revision) -> list[str]:
     result = _result(new.outcome)
     if old.outcome != new.outcome:
         result = f"{_result(old.outcome)} becomes {result}"
-    return [f"`{new.id}`", f"another {what}", result, _guard(new), _code(new.effects), _own(new, r)]
-
-
-def _own(w: Written, r: Revision) -> str:
-    return _source(w.source, r.spec.document)
-
-
-def _place(row: str, spec: Specification) -> tuple[int, str]:
-    """Operations in their order; a row that is gone behind those that are there."""
-    operations = spec.operations()
-    return operations.index(row.strip("`").partition(".")[0]), ""
+    return [f"`{new.id}`", f"another {what}", result, _guard(new), _code(new.effects), _said(new, r)]
 
 
 def _told(c: Changes, r: Revision) -> str:
@@ -319,9 +337,9 @@ def _laws(revisions: Sequence[Revision]) -> list[str]:
     ]
     out = [
         "## What holds and what does not",
-        "As the revisions state it: `x` is listed as a known violation, `-` says nothing there, *reach* must be reachable, and "
-        "everything else is expected to hold; blank: the revision does not have it. This is what is expected; `accelspec verify` "
-        "confirms each cell by its engines, and fails where one is otherwise.",
+        "As the revisions state it: `x` is listed as a known violation, `-` says nothing there, *reach* must be "
+        "reachable, and everything else is expected to hold; blank: the revision does not have it. This is what is "
+        "expected: `accelspec verify` looks at each cell with its engines, and fails where it finds otherwise.",
         _table(head, rows),
     ]
     for r in revisions:
@@ -364,8 +382,8 @@ def _scopes(revisions: Sequence[Revision]) -> list[str]:
     rows = [[name, *_sizes(dict(sizes)), ", ".join(names)] for (name, sizes), names in found.items()]
     return [
         "## Scopes",
-        "What is explored state by state. There is one object of each kind that a scope does not name. `open()` and the like are "
-        "calls in flight: a scope without them takes that call as one step that nobody interrupts.",
+        "What is explored state by state. There is one object of each kind that a scope does not name. `open()` and "
+        "the like are calls in flight: where there are none of them, that call is made only if one step ends it.",
         _table(["scope", "more than one", "none of", "of"], rows),
     ]
 
