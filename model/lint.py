@@ -98,7 +98,7 @@ def _told(spec: Specification, g: Gap) -> Finding:
 
 def _may_wait(spec: Specification, g: Gap) -> bool:
     """May there be no row: is the call not offered, or does it wait (for a lock, or in a step)?"""
-    required = any(a.operation == g.operation for a in spec.assumptions)
+    required = any(a.operation == g.operation for a in (*spec.assumptions, *spec.waits))
     waits = isinstance(g.last, Read) and g.last.type is bool  # what must be false is true: a lock is taken
     return bool(required or g.step or waits)
 

@@ -177,6 +177,7 @@ class Specification:
     known: dict[str, Violation] = field(default_factory=dict)
     not_applicable: dict[str, str] = field(default_factory=dict)
     assumptions: list[Assumption] = field(default_factory=list)
+    waits: list[Assumption] = field(default_factory=list)  # what a `wait_until` waits for: no assumption
     steps: dict[str, list[str]] = field(default_factory=dict)  # of a stepped operation: its labels; `at` counts from 1
     lock_order: list[LockEdge] = field(default_factory=list)
     scopes: dict[str, dict[str, int]] = field(default_factory=dict)  # the author's finite scopes: kind name -> how many

@@ -4,7 +4,8 @@
 from .first_merge import Linux5_7
 from .intended import Intended, IntendedStrict
 from .revisions import Legacy, Linux6_1, Uacce
+from .v4 import V4
 
-REVISIONS = (Uacce, Linux6_1, Legacy, Linux5_7, Intended, IntendedStrict)
+REVISIONS = (Uacce, Linux6_1, Legacy, Linux5_7, V4, Intended, IntendedStrict)
 
-__all__ = ["REVISIONS", "Intended", "IntendedStrict", "Legacy", "Linux5_7", "Linux6_1", "Uacce"]
+__all__ = ["REVISIONS", "V4", "Intended", "IntendedStrict", "Legacy", "Linux5_7", "Linux6_1", "Uacce"]

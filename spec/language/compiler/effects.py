@@ -139,8 +139,9 @@ class Effects(Expressions):
                 raise m.error(s, f"{written(call.func)}(…) in a loop", "Say it before the loop, with all(…).")
             p.guards.append(Implies(p.cond, self.test(self.words(call, 1, p)[0], p)))
             a = Assumption(self.operation_name, written(call.args[0]), m.file.name, s.lineno)
-            if is_word(call, "require") and a not in self.spec.assumptions:
-                self.spec.assumptions.append(a)
+            said = self.spec.assumptions if is_word(call, "require") else self.spec.waits
+            if a not in said:
+                said.append(a)
         elif is_kind(cls := m.resolve(call.func)):
             self.create(p, cls.__name__.lower(), cls, call)
         elif (frame := self.enter(call, p)) is not None:
