@@ -97,7 +97,7 @@ class Term:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the hash, which another process would compute differently."""
-        return {k: v for k, v in self.__dict__.items() }
+        return {k: v for k, v in self.__dict__.items() if k != "_hash"}
 
 
 @dataclass(frozen=True)
