@@ -19,11 +19,11 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
-from accelspec.spec.language.answers import Errno
-from accelspec.spec.language.specification import Case, Form, Property, Role, Specification
-from accelspec.spec.language.terms import Field, Kind, Range, Term, Type, Var, blank, members
+from accelspec.spec.language.specification import Case, Form, Property, Specification
+from accelspec.spec.language.terms import TRUE, Field, Kind, Range, Term, Type, Var, blank, members
 
-from .expressions import Scope, Writer
+from .ended_calls import said_of
+from .expressions import Scope, Writer, worth_a_name
 from .layout import Layout
 from .program import Found, Moves, Program
 from .trace import Move, State, Trace, value_name
@@ -48,6 +48,8 @@ class Interpreter:
         self.scope = self.layout.scope
         self._tables: dict[tuple[str, str], tuple[Moves, tuple[range, ...]]] = {}
         self._functions: dict[tuple[Term, tuple[Var, ...]], Callable[..., Any]] = {}
+        self._laws: dict[tuple[Property, int], Callable[..., Any] | None] = {}
+        self._numbers = {c: n for n, c in enumerate(spec.cases)}
         self._groups: dict[tuple[str, str], list[tuple[int, Case]]] = {}
         for n, c in enumerate(spec.cases):
             self._groups.setdefault((c.operation, c.step), []).append((n, c))
@@ -130,34 +132,37 @@ class Interpreter:
         if p.form is Form.CHECK:
             return move is None or p.id not in move.failed
         if p.form is Form.AFTER:
-            return move is None or not self.ends(move, p.operation) or self.after_call(p, before, after, move)
+            if move is None or move.failed:
+                return True
+            law = self.law(p, self._numbers[move.case])
+            return law is None or bool(law(before, after, *move.values))
         return bool(self.function(p.term)(before, after))
 
-    @staticmethod
-    def ends(move: Move, operation: str) -> bool:
-        """Did a call of this operation end with this move, and not in a crash?"""
-        c = move.case
-        return c.operation == operation and c.outcome is not None and not c.crashes and not move.failed
+    def law(self, p: Property, n: int) -> Callable[..., Any] | None:
+        """A law about ended calls as a function of (state before, state, *parameters of case n).
 
-    def after_call(self, p: Property, before: State, after: State, move: Move) -> bool:
-        """Is a property of form AFTER true of a call that ended with this move?"""
-        return bool(self.function(p.term, p.params)(before, after, *self.arguments(p, before, move)))
+        None if the law says nothing of this case.
+        """
+        key = (p, n)
+        if key not in self._laws:
+            case = self.spec.cases[n]
+            term = said_of(self.spec, p, case)
+            params = tuple(q.var for q in case.params)
+            self._laws[key] = None if term == TRUE else self.function(term, params)
+        return self._laws[key]
 
-    def arguments(self, p: Property, before: State, move: Move) -> list[int]:
-        """What a property of form AFTER is told: arguments of the call, and `result`."""
-        values = {q.var.name: x for q, x in zip(move.case.params, move.values, strict=True)}
-        call = next((x for q, x in zip(move.case.params, move.values, strict=True) if q.role is Role.CALL), None)
-        out = []
-        for v in p.params:
-            if v.type is Errno:
-                assert move.case.outcome is not None
-                out.append(list(Errno).index(move.case.outcome))
-            elif v.name in values:
-                out.append(values[v.name])
-            else:  # the call has kept its arguments
-                assert call is not None, v.name
-                out.append(self.value(before, f"{p.operation}().{v.name}", call))
-        return out
+    def false_among(self, terms: Sequence[Term]) -> Callable[[State], list[int]]:
+        """One function that says which of the terms, all without parameters, are false in a state."""
+        writer, scope = Writer(self.layout, worth_a_name(terms)), Scope({}, (), {})
+        writer.line(0, "def false(s):")
+        writer.line(1, "out, o = [], s")
+        for i, t in enumerate(terms):
+            writer.line(1, f"if not {writer.value(t, scope, 1)}: out.append({i})")
+        writer.line(1, "return out")
+        space: dict[str, Any] = {}
+        exec("\n".join(writer.lines), space)
+        function: Callable[[State], list[int]] = space["false"]
+        return function
 
     def replays(self, trace: Trace) -> bool:
         """Is the trace a run?  Every move is found again, from an initial state on."""

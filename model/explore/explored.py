@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from accelspec.spec.language.specification import Class, Form, Property, Specification
 from accelspec.spec.language.terms import Term, show
 
+from ..ended_calls import said_of
 from ..evaluate import Interpreter
 from ..ranges import range_checks
 from ..trace import Trace
@@ -66,13 +67,11 @@ def undecided(spec: Specification, p: Property) -> str:
     """Why an exploration cannot decide a property; empty if it can."""
     if p.cls is Class.TWO_RUNS:
         return "it compares two runs, an exploration looks at one"
-    if p.form is Form.AFTER:
-        fields = {f.name for f in spec.fields}
-        for c in spec.cases:
-            told = {q.var.name for q in c.params} | {"result"}
-            lost = [v.name for v in p.params if v.name not in told and f"{p.operation}().{v.name}" not in fields]
-            if c.operation == p.operation and c.outcome and lost:
-                return f"{c.id} ends a call that has not kept {', '.join(lost)}"
+    for c in spec.cases:
+        try:
+            said_of(spec, p, c)
+        except KeyError as e:
+            return f"{c.id} ends a call that has not kept {e.args[0]}"
     return ""
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from accelspec.spec.language.answers import Errno
-from accelspec.spec.language.specification import Case, Form, Param, Property, Role
+from accelspec.spec.language.specification import Case, Form, Param, Role
 from accelspec.spec.language.terms import (
+    TRUE,
     App,
     Assign,
     Field,
@@ -31,6 +31,7 @@ from accelspec.spec.language.terms import (
     walk,
 )
 
+from ..ended_calls import said_of
 from ..expressions import free_variables
 from ..layout import Layout
 from ..program import Event, Items, branches, events
@@ -58,6 +59,12 @@ def follows_references(t: Term) -> bool:
     if isinstance(t, Read) and not all(isinstance(x, (Var, Lit)) for x in t.args):
         return True
     return any(map(follows_references, children(t)))
+
+
+@cache
+def read_now(t: Term) -> frozenset[Field]:
+    """The fields that a term reads in the state after the step."""
+    return frozenset(u.field for u in walk(t) if isinstance(u, Read) and not u.old)
 
 
 class Split(Exception):
@@ -127,9 +134,11 @@ class Grounder:
         self._cases = list(self.spec.cases)
         self._checks = [[*((k.property, k.term) for k in c.checks), *range_checks(c).items()] for c in self.spec.cases]
         self._steps = [p for p in looked_at(self.spec, Form.ALWAYS) if p.over_step]
-        self._after = looked_at(self.spec, Form.AFTER)
+        calls = looked_at(self.spec, Form.AFTER)
+        said = [[(p.id, said_of(self.spec, p, c)) for p in calls] for c in self.spec.cases]
+        self._said = [[(id, t) for id, t in laws if t != TRUE] for laws in said]
         self._memo: dict[tuple[object, ...], Node] = {}
-        self._fields: dict[str, set[Field]] = {}
+        self._laws_known: dict[tuple[object, ...], Node] = {}
         self.actions: list[Action] = []
 
     # ------------------------------------------------------------------ terms
@@ -289,7 +298,7 @@ class Grounder:
         guard = a.all_of((way.have, *(a.equals(a.cell(c), v) for c, v in way.known.items())))
         if guard is a.false:
             return None
-        laws = () if case.crashes else tuple(self._laws(case, way, new))
+        laws = () if case.crashes else tuple(self._laws(n, way, new))
         values = tuple(way.values[p.var] for p in case.params)
         self.actions.append(Action(n, values, guard.conjuncts(), updates, checks, laws))
         if len(self.actions) > MOST_ACTIONS:
@@ -371,44 +380,22 @@ class Grounder:
                 for x in self.term(p.term, {}, {}).conjuncts() if form is Form.ALWAYS else (self.term(p.term, {}, {}),):
                     yield p.id, x
 
-    def _laws(self, case: Case, way: _Way, new: Mapping[int, Node]) -> Iterable[tuple[str, Node]]:
+    def _laws(self, n: int, way: _Way, new: Mapping[int, Node]) -> Iterable[tuple[str, Node]]:
         """What must hold of the step: laws over steps, and laws of the call that ends with it."""
         for p in self._steps:
-            yield from self._law(p, {}, way, new)
-        if case.outcome is not None:
-            for p in self._after:
-                if p.operation == case.operation:
-                    yield from self._law(p, self._arguments(p, case, way), way, new)
+            yield from self._law(p.id, p.term, {}, way, new)
+        for id, said in self._said[n]:
+            yield from self._law(id, said, way.env, way, new)
 
     def _law(
-        self, p: Property, env: Mapping[Var, Node], way: _Way, new: Mapping[int, Node]
+        self, id: str, t: Term, env: Mapping[Var, Node], way: _Way, new: Mapping[int, Node]
     ) -> Iterable[tuple[str, Node]]:
-        touched = tuple((c, x) for c, x in sorted(new.items()) if self.layout.cells[c][0] in self._reads(p))
-        key = (p.id, tuple(env.values()), touched)
-        node = self._memo.get(key)
+        touched = tuple((c, x) for c, x in sorted(new.items()) if self.layout.cells[c][0] in read_now(t))
+        key = (t, touched, *(env[v] for v in variables(t)))
+        node = self._laws_known.get(key)
         if node is None:
-            node = self._memo[key] = self.term(p.term, env, {}, dict(touched))
-        for c, v in way.known.items():
-            node = self.algebra.assume(node, c, v)
+            node = self._laws_known[key] = self.term(t, env, {}, dict(touched))
+        for c in way.known.keys() & node.cells:
+            node = self.algebra.assume(node, c, way.known[c])
         if node is not self.algebra.true:
-            yield p.id, node
-
-    def _reads(self, p: Property) -> set[Field]:
-        if p.id not in self._fields:
-            self._fields[p.id] = {t.field for t in walk(p.term) if isinstance(t, Read) and not t.old}
-        return self._fields[p.id]
-
-    def _arguments(self, p: Property, case: Case, way: _Way) -> dict[Var, Node]:
-        """The arguments of the call, and `result`; a call in flight has kept its own."""
-        names = {v.name: x for v, x in way.env.items()}
-        out = {}
-        for v in p.params:
-            if v.type is Errno:
-                assert case.outcome is not None
-                out[v] = self.algebra.const(list(Errno).index(case.outcome))
-            elif v.name in names:
-                out[v] = names[v.name]
-            else:
-                call = next(way.env[q.var] for q in case.params if q.role is Role.CALL)
-                out[v] = self._read(self.layout.fields[f"{p.operation}().{v.name}"], [call], way.known, None, False)
-        return out
+            yield id, node

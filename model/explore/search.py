@@ -44,10 +44,12 @@ class Search:
     def run(self, budget: Budget) -> Reached:
         """Search until there is nothing new, or the budget or the memory is spent."""
         machine, spec, parents = self.machine, self.machine.spec, self.parents
-        always = [(p.id, machine.function(p.term)) for p in looked_at(spec, Form.ALWAYS) if not p.over_step]
+        laws = looked_at(spec, Form.ALWAYS)
+        always = [p for p in laws if not p.over_step]
+        false = machine.false_among([p.term for p in always])
         sometimes = [(p.id, machine.function(p.term)) for p in looked_at(spec, Form.SOMETIMES)]
-        steps = [(p.id, machine.function(p.term)) for p in looked_at(spec, Form.ALWAYS) if p.over_step]
-        after = {n: ps for n, c in enumerate(spec.cases) if (ps := self._after(n)) and c.outcome and not c.crashes}
+        steps = [(p.id, machine.function(p.term)) for p in laws if p.over_step]
+        after = self._laws_of_calls()
         unmet = [(id, t, machine.function(t)) for id, t in domains_of(spec)]
         level, depth, stopped = list(parents), -1, ""
         limit = self.memory // (PER_STATE + sys.getsizeof(level[0])) if level else 0
@@ -57,7 +59,13 @@ class Search:
             for i, s in enumerate(level):
                 if i % 64 == 0 and (stopped := self._spent(budget, limit)):
                     break
-                self._look(s, always, sometimes)
+                for k in false(s):
+                    known = self.violations.get(always[k].id)
+                    if known is None or len(known) > self.level:
+                        self.violations[always[k].id] = self.trace(s)
+                for id, f in sometimes:
+                    if id not in self.witnesses and f(s, s):
+                        self.witnesses[id] = self.trace(s)
                 unmet = [d for d in unmet if not self._meets(s, *d)]
                 found = machine.found(s)
                 self.transitions += len(found)
@@ -69,11 +77,9 @@ class Search:
                     for id, f in steps:
                         if id not in self.violations and not f(s, t):
                             self._violated(id, s, n, values, t)
-                    if n in after:
-                        move = Move(spec.cases[n], values, t)
-                        for p in after[n]:
-                            if p.id not in self.violations and not machine.after_call(p, s, t, move):
-                                self._violated(p.id, s, n, values, t)
+                    for id, f in after[n]:
+                        if id not in self.violations and not f(s, t, *values):
+                            self._violated(id, s, n, values, t)
                     if t not in parents:
                         parents[t] = (s, n, values)
                         new.append(t)
@@ -91,20 +97,11 @@ class Search:
             frozenset(self.met),
         )
 
-    def _after(self, n: int) -> list[Any]:
-        case = self.machine.spec.cases[n]
-        return [p for p in looked_at(self.machine.spec, Form.AFTER) if p.operation == case.operation]
-
-    def _look(
-        self, s: State, always: list[tuple[str, Callable[..., Any]]], sometimes: list[tuple[str, Callable[..., Any]]]
-    ) -> None:
-        for id, f in always:
-            known = self.violations.get(id)
-            if (known is None or len(known) > self.level) and not f(s, s):
-                self.violations[id] = self.trace(s)
-        for id, f in sometimes:
-            if id not in self.witnesses and f(s, s):
-                self.witnesses[id] = self.trace(s)
+    def _laws_of_calls(self) -> list[list[tuple[str, Callable[..., Any]]]]:
+        """For every case the laws about the call that ends with it."""
+        laws = looked_at(self.machine.spec, Form.AFTER)
+        cases = range(len(self.machine.spec.cases))
+        return [[(p.id, f) for p in laws if (f := self.machine.law(p, n)) is not None] for n in cases]
 
     def _meets(self, s: State, id: str, t: Term, f: Callable[..., Any]) -> bool:
         if f(s, s):
