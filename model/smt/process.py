@@ -70,6 +70,11 @@ class Worker:
         with suppress(BrokenPipeError):  # if it died at once, the first look at its messages says so
             self._control.send_bytes(packed((task, spec, arguments)))
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
     def receive(self) -> Message | None:
         """The next message; None at the end.
 
@@ -136,7 +141,7 @@ class _Pickler(pickle.Pickler):
 
 
 def _is_foreign(t: type) -> bool:
-    return not t.__module__.startswith(("accelspec.spec.language.", "accelspec.model."))
+    return not t.__module__.startswith(("accelspec.spec.language.", "accelspec.model.verdict"))
 
 
 def _enum(name: str, members: Sequence[str]) -> Any:

@@ -74,7 +74,7 @@ class Leases(Machine):
     machine = "leases"
     revision = "good"
     document = "nothing"
-    scope: ClassVar = {"Client": 2, "Engine": 2, "Lease": 2}
+    scopes: ClassVar = {"two of each": {"Client": 2, "Engine": 2, "Lease": 2}}
 
     @operation
     def acquire(self, c: Client, e: Engine) -> Result:
