@@ -50,7 +50,7 @@ class Callbacks:
         report = self._kernel.findings.report
         if name != "get_queue" and not q.owns_hardware:
             report("uacce.I03", f"{name} on queue {q.serial}, which owns no hardware")
-        if self._device.state is not DeviceState.REGISTERED:
+        if self._device.state not in (DeviceState.ALLOCATED, DeviceState.REGISTERED):
             report("uacce.I04", f"{name} on queue {q.serial} of {self._device.name}, which is removed")
 
     def _answer(self, name: str, real: Callable[[], int]) -> int:
