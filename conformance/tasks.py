@@ -24,7 +24,6 @@ from .results import Campaign, Disagreement, Exploration, Finding, short
 
 if TYPE_CHECKING:
     from accelspec.model.explore import Explored
-    from accelspec.model.trace import Trace
 
 SMALL = 200_000  # states of a scope whose whole graph is built, to look for fair cycles
 
@@ -122,16 +121,14 @@ def _prove(task: Task, spec: Specification, budget: Budget) -> Iterator[Message]
 
 
 def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> Iterator[Message]:
-    from accelspec.model.agree import replay_natively
+    from accelspec.model.agree import Replayer
     from accelspec.model.explore import explore
     from accelspec.model.progress import progress
 
     scopes = scopes_for(spec, dict(task.scope))
     runs: dict[str, Explored] = {}
 
-    def replay(trace: Trace) -> bool:
-        return replay_natively(entry.cls, trace)
-
+    replay = Replayer(entry.cls)
     for n, (name, scope) in enumerate(scopes.items()):
         if budget.stop():
             return

@@ -8,6 +8,7 @@ parent is gone.
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
@@ -26,6 +27,7 @@ from .tasks import Failed, Means, Message, Refused, Task, Told, run
 GRACE = 0.6  # seconds that a worker has to hand over what it found, once it is told to stop
 PRELOAD = ("conformance.workers", "model.prove", "model.explore")  # imported once, before the workers are forked
 LOOK = 0.1  # seconds between two looks at whether to stop; a signal's handler does not end a wait
+PATIENCE, SLACK = 1.25, 5.0  # an engine that heeds its budget too little is killed: so many times, and seconds, later
 TELL_EVERY = 0.1  # seconds between two lines of progress of one worker
 
 
@@ -36,9 +38,10 @@ class Started:
 
 @dataclass(frozen=True)
 class Ended:
-    """A task has ended after `elapsed` seconds, by itself or because it was to stop."""
+    """A task has ended after `elapsed` seconds: by itself, or because it `overran` its budget and was killed."""
 
     elapsed: float
+    overran: bool = False
 
 
 Event = Message | Failed | Refused | Started | Ended
@@ -50,6 +53,7 @@ class _Worker:
     process: ForkServerProcess
     inbox: Connection
     began: float
+    latest: float  # when it must have ended
 
 
 class Pool:
@@ -88,6 +92,10 @@ class Pool:
                 ready = wait([w.inbox for w in self._running], LOOK)
                 for worker in [w for w in self._running if w.inbox in ready]:
                     yield worker.task, self._next(worker)
+                now = time.monotonic()
+                for worker in [w for w in self._running if w.latest < now and w.inbox not in ready]:
+                    self._end(worker)
+                    yield worker.task, Ended(now - worker.began, overran=True)
         finally:
             for worker in self._running:
                 _kill(worker)
@@ -99,7 +107,9 @@ class Pool:
         process = self._context.Process(target=_work, args=(ordered, outbox, self._stop), name=task.title)
         process.start()
         outbox.close()
-        self._running.append(_Worker(task, process, inbox, time.monotonic()))
+        now = time.monotonic()
+        latest = math.inf if ordered.seconds is None else now + ordered.seconds * PATIENCE + SLACK
+        self._running.append(_Worker(task, process, inbox, now, latest))
         return task, Started()
 
     def _next(self, worker: _Worker) -> Event:
@@ -111,9 +121,12 @@ class Pool:
             how = f"signal {-code}" if code is not None and code < 0 else f"status {code}"
             event = Failed(f"its process ended with {how}", "")
         if event is None or isinstance(event, (Failed, Refused)):
-            self._running.remove(worker)
-            _kill(worker)
+            self._end(worker)
         return Ended(time.monotonic() - worker.began) if event is None else event
+
+    def _end(self, worker: _Worker) -> None:
+        self._running.remove(worker)
+        _kill(worker)
 
 
 def _kill(worker: _Worker) -> None:
@@ -163,12 +176,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.killpg(0, signal.SIGKILL)
-
-
-def here(tasks: Sequence[Task]) -> Iterator[tuple[Task, Event]]:
-    """The same without further processes, one task after the other: for a debugger."""
-    for task in tasks:
-        yield task, Started()
-        began = time.monotonic()
-        yield from ((task, m) for m in run(task, Means()))
-        yield task, Ended(time.monotonic() - began)

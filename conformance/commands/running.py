@@ -139,9 +139,10 @@ def _show(shows: Display, collector: Collector, tally: Counter[Status], task: Ta
             shows.told(task.title, plural(states, "state") + ("" if complete else ", not all"))
         case Failed(what=what):
             shows.ended(task.title, f"internal error: {what}")
-        case Ended(elapsed=elapsed):
+        case Ended(elapsed=elapsed, overran=overran):
             counts = ", ".join(f"{n} {status.value.replace('_', ' ')}" for status, n in tally.items())
-            shows.ended(task.title, f"{counts or 'done'} ({seconds(elapsed)})")
+            late = ", killed: it did not heed its budget" if overran else ""
+            shows.ended(task.title, f"{counts or 'done'} ({seconds(elapsed)}){late}")
 
 
 WEIGHTS = {Engine.EXPLORE: 3.0, Engine.PROVE: 2.0, Engine.FUZZ: 1.0}
