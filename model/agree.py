@@ -76,20 +76,33 @@ def agree(
     return _Walks(machine, spec, scope, seed, budget or Budget(), most).walk(steps, depth, breadth)
 
 
-def replay(machine: type[Machine], trace: Trace) -> Disagreement | None:
-    """Take every move of a trace natively; the first difference, or None if the methods do the same."""
-    w = _Walks(machine, trace.spec, trace.scope, None, Budget())
-    w.start(trace.initial)
-    for m in trace.moves:
-        if not w.follow(m):
-            break
-    w.walker.close()
-    return w.found.disagreements[0] if w.found.disagreements else None
+class Replayer:
+    """Takes traces natively, one after the other; what a scope needs is prepared once.
 
+    >>> Replayer(Uacce)(trace)                                           # doctest: +SKIP
+    True
+    """
 
-def replay_natively(machine: type[Machine], trace: Trace) -> bool:
-    """Do the methods themselves take this trace?  Asked before any counterexample is shown."""
-    return replay(machine, trace) is None
+    def __init__(self, machine: type[Machine]) -> None:
+        self.machine = machine
+        self._walks: _Walks | None = None
+
+    def __call__(self, trace: Trace) -> bool:
+        """Do the methods themselves take this trace?  Asked before any counterexample is shown."""
+        return self.difference(trace) is None
+
+    def difference(self, trace: Trace) -> Disagreement | None:
+        """The first difference, or None if the methods do the same."""
+        w = self._walks
+        if w is None or w.spec is not trace.spec or w.scope != trace.scope:
+            w = self._walks = _Walks(self.machine, trace.spec, trace.scope, None, Budget())
+        w.found = Agreement(0)
+        w.start(trace.initial)
+        for m in trace.moves:
+            if not w.follow(m):
+                break
+        w.walker.close()
+        return w.found.disagreements[0] if w.found.disagreements else None
 
 
 class _Walks:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from accelspec.model.agree import Agreement, agree, replay, replay_natively
+from accelspec.model.agree import Agreement, Replayer, agree
 from accelspec.model.evaluate import Interpreter
 from accelspec.model.tests.corners import CORNERS, NEVER
 from accelspec.model.trace import Move, Trace
@@ -181,13 +181,13 @@ ROWS = ("draw.ok", "visit.walked", "visit.greeted", "visit.left", "draw.ok", "vi
 
 
 def test_a_trace_is_replayed_natively() -> None:
-    assert replay_natively(Tickets, some_run(compile_machine(Tickets), *ROWS))
+    assert Replayer(Tickets)(some_run(compile_machine(Tickets), *ROWS))
 
 
 def test_a_trace_of_another_revision_is_not() -> None:
     trace = some_run(compile_machine(Tickets), "swap.no_ticket")
-    assert replay_natively(Tickets, trace)
-    d = replay(Tickets2, trace)
+    assert Replayer(Tickets)(trace)
+    d = Replayer(Tickets2).difference(trace)
     assert d is not None
     assert "run, no_ticket (ENXIO)" in d.what
 
@@ -196,4 +196,4 @@ def test_a_trace_with_a_wrong_state_is_not() -> None:
     trace = some_run(compile_machine(Tickets), *ROWS)
     last = trace.moves[-1]
     wrong = replace(trace, moves=(*trace.moves[:-1], replace(last, after=trace.moves[-2].after)))
-    assert not replay_natively(Tickets, wrong)
+    assert not Replayer(Tickets)(wrong)
