@@ -480,8 +480,6 @@ def test_an_interrupt_ends_it_with_what_was_found_so_far(tmp_path: Path, sent: s
     assert "Interrupted: this is what was found so far." in text
     file = decode(out.read_bytes())
     assert not file.complete
-    (found,) = [r for r in file.results if r.property == "bits.B01"]
-    assert found.verdict.value == "holds_to"
     assert "Traceback" not in errors
     assert _nothing_goes_on(child.pid)
 

@@ -9,14 +9,14 @@ import pytest
 
 from accelspec.conformance import workers
 from accelspec.conformance.judging import Said
-from accelspec.conformance.tasks import Engine, Failed, Refused, Task
+from accelspec.conformance.tasks import Engine, Failed, Refused, Task, Told
 from accelspec.conformance.workers import Ended, Pool, Started
 
 PRINTER = str(Path(__file__).parent / "files" / "printer.py")
 
 
-def task(revision: str = "2", engine: Engine = Engine.EXPLORE, **more: str) -> Task:
-    return Task(f"{PRINTER}@{revision}", f"printer@{revision}", engine, max_steps=10, **more)
+def task(revision: str = "2", engine: Engine = Engine.EXPLORE, target: str = "reference") -> Task:
+    return Task(f"{PRINTER}@{revision}", f"printer@{revision}", engine, max_steps=10, target=target)
 
 
 def test_tasks_start_in_their_order_and_their_messages_come_between_start_and_end() -> None:
@@ -71,9 +71,23 @@ def test_a_worker_that_does_not_heed_its_budget_is_killed(monkeypatch: pytest.Mo
     assert ended.overran
 
 
-def test_stopping_starts_nothing_more() -> None:
+def test_stopping_starts_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "GRACE", 60.0)
     pool = Pool([task("2"), task("1")], jobs=1)
     events = pool.events()
     next(events)
     pool.stop()
     assert {of.name for of, _ in events} <= {"printer@2"}
+
+
+def test_what_was_found_until_it_was_to_stop_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "GRACE", 60.0)
+    endless = Task(f"{PRINTER}@2", "printer@2", Engine.EXPLORE, scope=(("Process", 9), ("Job", 9), ("Tray", 9)))
+    pool = Pool([endless], jobs=1)
+    said = []
+    for _, event in pool.events():
+        if isinstance(event, Told) and "depth" in event.text:
+            pool.stop()
+        if isinstance(event, Said):
+            said.append(event)
+    assert "holds_to" in {s.word.verdict.value for s in said}
