@@ -66,7 +66,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(accelspec.__version__, prog_name="accelspec", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an internal error.")
-def cli(debug: bool) -> None:
+def cli(debug: bool) -> None:  # `run` looks for --debug itself
     """What Linux accelerator drivers must do, as a specification that runs.
 
     A name is a machine (uacce), a revision of one (uacce@6.12.117), or a Python file of your own.
@@ -81,8 +81,9 @@ def main(args: Sequence[str] | None = None) -> None:
 def run(args: Sequence[str]) -> int:
     """Run the command; the exit code.  Raises nothing."""
     debug = "--debug" in args
+    args = [a for a in args if a != "--debug"]  # wherever it stands
     try:
-        code = cli.main(args=list(args), prog_name="accelspec", standalone_mode=False)
+        code = cli.main(args=args, prog_name="accelspec", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else Exit.AS_EXPECTED.value
     except click.UsageError as e:

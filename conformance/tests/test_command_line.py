@@ -424,6 +424,7 @@ def test_an_internal_error_is_one_line_and_a_traceback_only_with_debug(
     assert told.err.startswith("accelspec: internal error: RuntimeError: boom\n")
     assert "Traceback" not in told.err
     assert "Traceback" in accelspec("--debug", "show", PRINTER).err
+    assert "Traceback" in accelspec("show", PRINTER, "--debug").err
 
 
 def test_nothing_to_run_is_exit_code_5(accelspec: Run, tmp_path: Path) -> None:
