@@ -26,7 +26,7 @@ from accelspec.reference_impl.uacce import UacceQueue
 from . import interface
 from .interface import Observation, TargetError
 from .python import Driver
-from .reference_calls import Started, Whole, drop, pinned, polled
+from .reference_calls import Started, Whole, drop, polled
 from .reference_view import View, index, outcome
 
 PAGES = 2  # of every mapping that the machine speaks about
@@ -212,10 +212,9 @@ class Reference(Driver):
         kernel, known = self.system.kernel, self.system.providers.get(d)
         made = known.device if known else None
         inode = kernel.char_devices.nodes.get(made.name) if made and made.state is DeviceState.REGISTERED else None
-        if inode is None and kept:
-            inode = next((f.inode for f in kernel.files.values() if pinned(f) is made), None)
-        stale = Inode("a node that leads nowhere any more", made.dev_id if made else -1)
-        return (yield from kernel.open(task, running, inode or stale, n, False))
+        if inode is None and kept and made:
+            inode = next((f.inode for f in kernel.files.values() if f.cdev and f.cdev.parent is made.dev), None)
+        return (yield from kernel.open(task, running, inode or Inode("a node that leads nowhere", -1), n, False))
 
     def _opened(self, process: str, fd: str) -> Observation:
         file = self._process(process).files.files[index(fd)]

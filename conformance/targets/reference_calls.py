@@ -8,7 +8,6 @@ from collections.abc import Callable
 from accelspec.reference_impl import Call, Poll
 from accelspec.reference_impl.kernel import Step, Task
 from accelspec.reference_impl.kernel.files import OpenFile
-from accelspec.reference_impl.uacce import UacceDevice, UacceQueue
 
 from .interface import Observation
 from .reference_view import outcome
@@ -77,8 +76,3 @@ def drop(task: Task, file: OpenFile) -> Step[int]:
     file.put(task)
     yield from ()
     return 0
-
-
-def pinned(file: OpenFile) -> UacceDevice | None:
-    """The device that an open description keeps alive."""
-    return file.private_data.device if isinstance(file.private_data, UacceQueue) else None

@@ -163,7 +163,7 @@ def child(request: pytest.FixtureRequest) -> Iterator[Process]:
 
 def ready(target: Target) -> Target:
     cells = {"hwQueue0.device": "device0"}
-    assert target.reset(System("uacce", "1", {}, cells)) == cells
+    assert target.reset(System("uacce", "1", {"Device": 1}, cells)) == cells
     for call in ("alloc", "register"):
         assert target.perform(Call(call, ("device0",))).result == "OK"
     return target
@@ -306,9 +306,12 @@ def test_the_schema_refuses_what_is_no_message() -> None:
 # ------------------------------------------------------------------ the worked examples
 
 
-def campaign(target: Target, steps: int = 400) -> CampaignResult:
+ONE_DEVICE = {"Process": 2, "Mm": 2, "Fd": 2, "HwQueue": 2, "File": 4, "Queue": 4}
+
+
+def campaign(target: Target, scope: Mapping[str, int] | None = None) -> CampaignResult:
     try:
-        return fuzz(uacce(), target, seed=3, max_steps=steps)
+        return fuzz(uacce(), target, seed=3, max_steps=400, scope=scope)
     finally:
         target.close()
 
@@ -333,7 +336,7 @@ def test_the_example_driver_with_a_flaw_does_not() -> None:
 
 
 def test_the_example_child_conforms() -> None:
-    result = campaign(opened(CHILD))
+    result = campaign(opened(CHILD), ONE_DEVICE)
     assert result.passed, result.disagreement and result.disagreement.text()
     assert result.rows["open.all_in_use"] > 5
 
@@ -342,7 +345,7 @@ def test_the_example_child_conforms() -> None:
     ("flaw", "signature"), [("wrong", "start.dead_queue -> "), ("crash", "start.not_init -> OOPS")]
 )
 def test_the_example_child_with_a_flaw_does_not(flaw: str, signature: str) -> None:
-    found = campaign(opened(f"{CHILD} {flaw}")).disagreement
+    found = campaign(opened(f"{CHILD} {flaw}"), ONE_DEVICE).disagreement
     assert found is not None
     assert found.signature.startswith(signature)
 

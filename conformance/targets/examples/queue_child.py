@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worked example and a template: a target that is a child process, in plain Python without accelspec.
 
-    accelspec fuzz uacce@6.12.117 --target "process:python3 queue_child.py"
+    accelspec fuzz uacce@6.12.117 --scope Device=1,Fd=2,File=3,Queue=3 --target "process:python3 queue_child.py"
 
 It reads one JSON object a line and answers with one (`accelspec.target-1.schema.json` has the schema), so it could be
 in any language and behind it could be anything: a simulator, a driver in a virtual machine, hardware. With the argument
@@ -82,6 +82,8 @@ def answer(driver: Driver, question: Json) -> tuple[Json, Driver]:
             return {"type": "problem", "text": "this is a uacce queue, spoken to in accelspec.target/1"}, driver
         welcome = {"type": "welcome", "protocol": "accelspec.target/1", "name": "queue_child.py"}
         return {**welcome, "operations": OPERATIONS, "failures": ["get_queue"]}, driver
+    if kind == "reset" and question["system"]["scope"]["Device"] > 1:
+        return {"type": "problem", "text": "this model has one device: add --scope Device=1"}, driver
     if kind == "reset":
         return {"type": "ready"}, Driver(question["system"])
     if kind == "perform":

@@ -3,7 +3,7 @@
 
     accelspec fuzz uacce@6.12.117 --target python:accelspec.conformance.targets.examples.queue_driver:QueueDriver
 
-It offers the seven operations that it knows, and the campaign makes no others. Write your own in the same way: one
+It offers the eight operations that it knows, and the campaign makes no others. Write your own in the same way: one
 method for each operation of `accelspec show MACHINE`, its arguments by name. `wrong` in the options shows what a
 finding looks like.
 """
@@ -20,11 +20,11 @@ from accelspec.conformance.targets import Driver, System
 
 @dataclass
 class Queue:
-    """What one open made."""
+    """What one open made: it works on a device, and keeps alive the one whose node it was opened by."""
 
     device: str
+    node: str
     state: str = "INIT"
-    users: int = 1  # descriptors
 
 
 class QueueDriver(Driver):
@@ -36,33 +36,45 @@ class QueueDriver(Driver):
         """A machine without devices; how many hardware queues each will have is the campaign's choice."""
         owners = [device for cell, device in system.cells.items() if cell.startswith("hwQueue")]
         self.capacity = {device: owners.count(device) for device in owners}
+        self.minors = list(range(system.scope["Minor"]))  # free ones
+        self.minor: dict[str, int] = {}
         self.life: dict[str, str] = {}
         self.fds: dict[tuple[str, str], Queue] = {}
 
-    def do_alloc(self, device: str) -> None:
+    def do_alloc(self, device: str) -> str:
+        if not self.minors:
+            return "EBUSY"
+        self.minor[device] = self.minors.pop(0)
         self.life[device] = "ALLOCATED"
+        return "OK"
 
     def do_register(self, device: str) -> None:
         self.life[device] = "REGISTERED"
 
     def do_remove(self, device: str) -> str:
         self.life[device] = "REMOVED"
-        for queue in self.queues(device):
-            queue.state = "ZOMBIE"
+        self.minors.append(self.minor[device])
+        for queue in self.queues():
+            if queue.device == device:
+                queue.state = "ZOMBIE"
         return "DONE"
 
-    def queues(self, device: str) -> list[Queue]:
-        return [queue for queue in {id(q): q for q in self.fds.values()}.values() if queue.device == device]
+    def queues(self) -> list[Queue]:
+        return list({id(queue): queue for queue in self.fds.values()}.values())
 
     def do_open(self, process: str, fd: str, device: str, kept: str, fails: Mapping[str, str]) -> str:
-        if self.life.get(device) != "REGISTERED":
-            still_open = kept == "True" and self.queues(device)
-            return "ENODEV" if still_open else "ENXIO"
-        if len(self.queues(device)) == self.capacity.get(device, 0):
+        kept_open = kept == "True" and any(queue.node == device for queue in self.queues())
+        if self.life.get(device) != "REGISTERED" and not kept_open:
+            return "ENXIO"
+        alive = [d for d, life in self.life.items() if life != "REMOVED" and self.minor[d] == self.minor[device]]
+        if not alive:
+            return "ENODEV"
+        used = sum(queue.device == alive[0] and queue.state != "ZOMBIE" for queue in self.queues())
+        if used == self.capacity.get(alive[0], 0):
             return "EBUSY"
         if "get_queue" in fails:
             return fails["get_queue"]
-        self.fds[process, fd] = Queue(device)
+        self.fds[process, fd] = Queue(alive[0], device)
         return "OK"
 
     def do_close(self, process: str, fd: str) -> str:
