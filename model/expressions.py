@@ -28,6 +28,28 @@ def free_variables(t: Term) -> frozenset[Var]:
     return inside - {t.var} if isinstance(t, Quant) else inside
 
 
+@cache
+def variables(t: Term) -> tuple[Var, ...]:
+    """The free variables of a term, in a fixed order."""
+    return tuple(sorted(free_variables(t), key=lambda v: v.name))
+
+
+@cache
+def follows_references(t: Term) -> bool:
+    """Does it, outside quantifiers, find a cell by the value of another one?"""
+    if isinstance(t, Quant):
+        return False
+    if isinstance(t, Read) and not all(isinstance(x, (Var, Lit)) for x in t.args):
+        return True
+    return any(map(follows_references, children(t)))
+
+
+@cache
+def read_now(t: Term) -> frozenset[Field]:
+    """The fields that a term reads in the state after the step."""
+    return frozenset(u.field for u in walk(t) if isinstance(u, Read) and not u.old)
+
+
 def worth_a_name(terms: Iterable[Term]) -> set[Term]:
     """The reads and quantifiers that occur more than once: computed once, in a local name."""
     seen: set[Term] = set()

@@ -9,8 +9,9 @@ no more objects may lead anywhere: what lies behind is unknown, and not held aga
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from accelspec.spec.language.terms import Kind, Not, Read, Var
 from .evaluate import Interpreter
 from .explore.explored import Replay
 from .explore.graph import Hop, Mask, StateGraph, state_graph
+from .explore.ground import Stopped
 from .fairness import Constraint, Fairness
 from .layout import full_scope
 from .lock_order import Cycle, cycle_text, lock_cycles, takers
@@ -75,12 +77,18 @@ class _Progress:
                 if p.form is Form.EVENTUALLY or p.cls is Class.LOCK_GRAPH:
                     out.append(self.verdict(p.id, Status.NOT_APPLICABLE, reason=self.spec.not_applicable[p.id]))
             elif p.cls is Class.LOCK_GRAPH:
-                out.append(self.lock_graph(p))
+                out.append(self.within_budget(p.id, partial(self.lock_graph, p)))
             elif p.form is Form.EVENTUALLY:
-                out.append(self.eventually(p))
+                out.append(self.within_budget(p.id, partial(self.eventually, p)))
         if any(k.is_call for k in self.spec.kinds):
-            out.append(self.deadlock())
+            out.append(self.within_budget(self.deadlock_id, self.deadlock))
         return out
+
+    def within_budget(self, id: str, decide: Callable[[], Verdict]) -> Verdict:
+        try:
+            return decide()
+        except Stopped:
+            return self.verdict(id, Status.UNKNOWN, reason="out of budget")
 
     def verdict(self, id: str, status: Status, trace: Trace | None = None, reason: str = "") -> Verdict:
         scope = None if status is Status.PROVED else self.machine.scope

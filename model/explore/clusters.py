@@ -102,6 +102,7 @@ class Clusters:
 
     def _try(self, u: Update, guard: Local, first: int, last: int) -> None:
         """Take an update from the codes of a range."""
+        self.ground.check()
         o, step, known = u.object, self.functions.step(u, guard), self.steps.setdefault((u, guard), [])
         cells = self.objects[o]
         fields = self.ground.layout.cells

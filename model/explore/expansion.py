@@ -128,8 +128,6 @@ class Chunk:
         if not at.size:
             return
         self.watcher.taken(r, at.size)
-        if r.crashes:
-            self.watcher.ended(r, at)
         for id, c in r.checks:
             ok = self.mask(c).take(at)
             if not ok.all():
@@ -139,6 +137,8 @@ class Chunk:
                 at = at[ok]
                 if not at.size:
                     return
+        if r.crashes:
+            self.watcher.ended(r, at)
         for id, c in r.laws:
             if self.watcher.cares(id):
                 ok = self.mask(c).take(at)

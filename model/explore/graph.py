@@ -18,7 +18,7 @@ from ..trace import Move, State, Trace
 from ..verdict import Budget
 from .expansion import Chunk, Positions, Watcher
 from .frontier import Frontier, chunks
-from .ground import TooLarge
+from .ground import Stopped, TooLarge
 from .packing import Words
 from .search import Search
 from .tables import Rule
@@ -35,8 +35,8 @@ EDGE = 48  # bytes for an edge: its ends and its case, and both orders by which 
 class StateGraph:
     """States are numbered, in breadth-first order; an edge is a move that changes the state.  Edges may be double.
 
-    An edge whose target is -1 is a move that ends the run, by a failed check or a crash.  `stopped` says why the
-    graph is not complete; then it is empty.
+    Whoever searches it gets Stopped when the budget is spent.  An edge whose target is -1 is a move that ends the
+    run, by a failed check or a crash.  `stopped` says why the graph is not complete; then it is empty.
     """
 
     machine: Interpreter
@@ -48,6 +48,7 @@ class StateGraph:
     call: NDArray[np.int32]  # which call in flight it is that moves; -1: none
     state: Callable[[int], State]
     where: Callable[[Term, Values], Mask]  # the states in which a term is true, its parameters being so
+    budget: Budget
     stopped: str = ""
 
     @cached_property
@@ -116,12 +117,17 @@ class StateGraph:
         open_ = ~seen if within is None else within & ~seen
         frontier = seen.nonzero()[0]
         while frontier.size:
+            self._check()
             ends = far.take(_edges_at(frontier, order))
             ends = ends[open_.take(ends)]
             seen[ends] = True
             open_[ends] = False
             frontier = self._each_once(ends)
         return seen
+
+    def _check(self) -> None:
+        if self.budget.spent:
+            raise Stopped
 
     def _each_once(self, states: Ids) -> Ids:
         if states.size < self.count >> 4:
@@ -137,6 +143,7 @@ class StateGraph:
         came = np.full(self.count, -1, np.int64)  # the edge by which a state was reached
         open_ = ~start if within is None else within & ~start
         while frontier.size:
+            self._check()
             hits = frontier[goal.take(frontier)]
             if hits.size:
                 return self._unwind(int(hits[0]), start, came)
@@ -290,7 +297,7 @@ def _packed(machine: Interpreter, budget: Budget, memory: int) -> StateGraph:
         condition = tables.condition(ground.term(t, env, {}))
         return np.concatenate([Chunk(tables, ws, Watcher()).mask(condition) for ws in chunks(states)])
 
-    return StateGraph(machine, search.states, len(search.levels[0][0]), *edges.arrays(), state, where)
+    return StateGraph(machine, search.states, len(search.levels[0][0]), *edges.arrays(), state, where, budget)
 
 
 def _plain(machine: Interpreter, budget: Budget, memory: int) -> StateGraph:
@@ -321,7 +328,7 @@ def _plain(machine: Interpreter, budget: Budget, memory: int) -> StateGraph:
         f = machine.function(t, tuple(values))
         return np.fromiter((bool(f(s, s, *values.values())) for s in states), np.bool_, len(states))
 
-    return StateGraph(machine, len(states), first, source, target, case, call_of, states.__getitem__, where)
+    return StateGraph(machine, len(states), first, source, target, case, call_of, states.__getitem__, where, budget)
 
 
 def _call_parameter(c: Case) -> int | None:
@@ -337,4 +344,4 @@ def _nothing(machine: Interpreter, stopped: str) -> StateGraph:
     def no_state(i: int) -> State:
         raise IndexError(i)
 
-    return StateGraph(machine, 0, 0, *_no_edges(), no_state, lambda t, v: np.zeros(0, np.bool_), stopped)
+    return StateGraph(machine, 0, 0, *_no_edges(), no_state, lambda t, v: np.zeros(0, np.bool_), Budget(), stopped)

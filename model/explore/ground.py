@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 from accelspec.spec.language.specification import Case, Form, Param, Role
 from accelspec.spec.language.terms import (
@@ -27,12 +26,10 @@ from accelspec.spec.language.terms import (
     Type,
     Var,
     blank,
-    children,
-    walk,
 )
 
 from ..ended_calls import said_of
-from ..expressions import free_variables
+from ..expressions import follows_references, read_now, variables
 from ..layout import Layout
 from ..program import Event, Items, branches, events
 from ..ranges import range_checks
@@ -43,28 +40,6 @@ Known = Mapping[int, int]  # cells whose values are known
 
 MOST_ACTIONS = 60_000
 MOST_ATOMS = 10  # of an update: its table has 2**atoms entries for each code
-
-
-@cache
-def variables(t: Term) -> tuple[Var, ...]:
-    """The free variables of a term, in a fixed order."""
-    return tuple(sorted(free_variables(t), key=lambda v: v.name))
-
-
-@cache
-def follows_references(t: Term) -> bool:
-    """Does it, outside quantifiers, find a cell by the value of another one?"""
-    if isinstance(t, Quant):
-        return False
-    if isinstance(t, Read) and not all(isinstance(x, (Var, Lit)) for x in t.args):
-        return True
-    return any(map(follows_references, children(t)))
-
-
-@cache
-def read_now(t: Term) -> frozenset[Field]:
-    """The fields that a term reads in the state after the step."""
-    return frozenset(u.field for u in walk(t) if isinstance(u, Read) and not u.old)
 
 
 class Split(Exception):
@@ -117,7 +92,7 @@ class _Way:
 class Grounder:
     """Grounds the cases and the properties of a specification in a scope.
 
-    `check` is called now and then and may raise Stopped.  Raises TooLarge where there are too many actions.
+    `check` is called now and then, and may raise Stopped.  Raises TooLarge for too many actions.
     """
 
     def __init__(self, layout: Layout, check: Callable[[], None] = lambda: None) -> None:

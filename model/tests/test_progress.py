@@ -111,6 +111,23 @@ def test_a_budget_that_is_spent_is_unknown(engine: str) -> None:
     assert {v.status for v in progress(machines.locks(), engine=engine, memory=1000)} == {Status.UNKNOWN}
 
 
+@ENGINES
+def test_a_budget_that_is_spent_while_the_graph_is_searched_is_unknown(engine: str) -> None:
+    asked, most = 0, 1_000_000
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > most
+
+    progress(machines.locks(), budget=Budget(stop=stop), engine=engine)
+    asked, most = 0, asked - 2
+    *first, last = progress(machines.locks(), budget=Budget(stop=stop), engine=engine)
+    assert last.status is Status.UNKNOWN
+    assert last.reason == "out of budget"
+    assert {v.status for v in first} == {Status.VIOLATED}
+
+
 def test_nothing_to_do() -> None:
     assert progress(machines.files()) == []
 
