@@ -44,6 +44,7 @@ class Task:
     name: str  # "uacce@v4", "mine@draft": for people
     engine: Engine
     seconds: float | None = None
+    only_unbounded: bool = False  # of a proof: scopes are left to the explorer
     scope: tuple[tuple[str, int], ...] = ()  # empty: those of the author
     seed: int = 0
     max_steps: int | None = None
@@ -113,7 +114,7 @@ def _prove(task: Task, spec: Specification, budget: Budget) -> Iterator[Message]
 
     name, scope = next(iter(scopes_for(spec, dict(task.scope)).items()))
     try:
-        for verdict in prove.proving(spec, scope, budget):
+        for verdict in prove.proving(spec, scope, budget, only_unbounded=task.only_unbounded):
             yield said(verdict, name)
     except prove.Disagreement as e:
         what, parties = str(e), ["induction", "bounded"]

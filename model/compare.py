@@ -4,7 +4,8 @@
 Both revisions are run side by side from the same initial state (product search, breadth first).  A call runs alone to
 its end, or as far as it gets: what several calls at the same time can see is not compared.  Two calls are the same if
 operation and arguments are, and nothing that both of them let fail or choose is different.  Objects are the same if
-they have the same number, and a new one has the lowest that is free.
+they have the same number, and a new one has the lowest that is free.  An argument that only one side has may be
+anything; an event that only one side has happens there alone, an operation is not called.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .verdict import Budget
 
 BLOCKS = "..."  # the call waits
 Pair = tuple[State, State]
+Step = tuple[Pair, "_Way | None", "_Way | None"]  # where from, and the call on each side that has it
 
 
 @dataclass(frozen=True)
@@ -88,17 +90,14 @@ def _named(machine: Interpreter, move: Move) -> list[tuple[Role, str]]:
     ]
 
 
-def _conditions(machine: Interpreter, moves: Sequence[Move]) -> dict[str, str]:
-    """What failed, and what the environment chose; the nth choice of a name has its number."""
-    out: dict[str, str] = {}
-    for move in moves:
-        for p, (role, value) in zip(move.case.params, _named(machine, move), strict=True):
-            if role in (Role.FAILS, Role.CHOSEN):
-                name = f"{role.value} {p.var.name.split('#')[0]}"
-                while name in out and role is Role.CHOSEN:
-                    name += "'"
-                out[name] = value
-    return out
+def _cells(machine: Interpreter, state: State, fields: set[str]) -> dict[str, str]:
+    """The cells of some fields by name."""
+    layout = machine.layout
+    return {
+        layout.cell_name(f, key): value_name(f.type, x, machine.scope)
+        for (f, key), x in zip(layout.cells, state, strict=True)
+        if f.name in fields
+    }
 
 
 def _call(move: Move) -> int | None:
@@ -144,12 +143,13 @@ class _Search:
                 raise ValueError(f"neither {left.name} nor {right.name} has a kind {kind!r}")
         own = [{k: n for k, n in wished.items() if k in names} for names in kinds]
         self.sides = [Interpreter(s, full_scope(s, o)) for s, o in zip(self.specs, own, strict=True)]
-        self.parents: dict[Pair, tuple[Pair, _Way, _Way] | None] = {}
+        self.parents: dict[Pair, Step | None] = {}
+        operations = [dict.fromkeys(s.operations()) for s in self.specs]
+        self.only = [tuple(op for op in operations[i] if op not in operations[1 - i]) for i in (0, 1)]
+        given = [{(c.operation, p.var.name) for c in s.cases for p in c.given()} for s in self.specs]
+        self.given = given[0] & given[1]  # arguments that both sides have
 
     def run(self) -> Comparison:
-        operations = [dict.fromkeys(s.operations()) for s in self.specs]
-        self.common = [op for op in operations[0] if op in operations[1]]
-        only = [tuple(op for op in operations[i] if op not in operations[1 - i]) for i in (0, 1)]
         level = list(self._initial())
         self.parents = dict.fromkeys(level)
         depth, difference = 0, None
@@ -160,7 +160,10 @@ class _Search:
                 level, depth = new, depth + 1
                 self.budget.tell(f"{depth} calls: {len(self.parents):,} pairs of states")
         left, right = self.specs
-        return Comparison(left, right, self.scope, difference, len(self.parents), depth, not level, only[0], only[1])
+        only_left, only_right = self.only
+        return Comparison(
+            left, right, self.scope, difference, len(self.parents), depth, not level, only_left, only_right
+        )
 
     def _look_at_all(self, level: Sequence[Pair], new: list[Pair]) -> Difference | None:
         for n, pair in enumerate(level):
@@ -173,16 +176,15 @@ class _Search:
     def _initial(self) -> Iterator[Pair]:
         """Pairs of initial states that agree on every cell that both have and may choose."""
         a, b = self.sides
-        rights = [(s, b.describe(s)) for s in b.initial()]
+        free = [{f.name for f in s.fields if f.open_initially} for s in self.specs]
+        rights = [(s, _cells(b, s, free[0] & free[1])) for s in b.initial()]
         for s in a.initial():
-            cells = a.describe(s)
-            for t, others in rights:
-                if all(others.get(name, value) == value for name, value in cells.items()):
-                    yield s, t
+            cells = _cells(a, s, free[0] & free[1])
+            yield from ((s, t) for t, others in rights if all(others.get(n, v) == v for n, v in cells.items()))
 
     def _look(self, pair: Pair, new: list[Pair]) -> Difference | None:
         """All calls from a pair: a difference, or the pairs behind them."""
-        ours, theirs = (self._ways(machine, state) for machine, state in zip(self.sides, pair, strict=True))
+        ours, theirs = (self._ways(side, state) for side, state in enumerate(pair))
         for call in [c for c in ours if c in theirs]:
             lefts, rights = ours[call], theirs[call]
             for left in lefts:
@@ -192,24 +194,42 @@ class _Search:
                 if (left_ := _unlike(right, lefts)) is not None:
                     return self._difference(pair, call, left_, right)
             for left, right in product(lefts, rights):
-                after = left.after, right.after
-                if left.goes_with(right) and after not in self.parents:
-                    self.parents[after] = pair, left, right
-                    new.append(after)
+                if left.goes_with(right):
+                    self._behind(pair, left, right, new)
+        for alone in (w for c, ways in ours.items() if c not in theirs for w in ways if self._alone(w, 0)):
+            self._behind(pair, alone, None, new)
+        for alone in (w for c, ways in theirs.items() if c not in ours for w in ways if self._alone(w, 1)):
+            self._behind(pair, None, alone, new)
         return None
 
-    def _ways(self, machine: Interpreter, state: State) -> dict[str, list[_Way]]:
+    def _alone(self, way: _Way, side: int) -> bool:
+        """An event that the other revision does not know happens here alone: it asks nobody for an answer."""
+        case = way.moves[0].case
+        return case.event and case.operation in self.only[side]
+
+    def _behind(self, pair: Pair, left: _Way | None, right: _Way | None, new: list[Pair]) -> None:
+        after = left.after if left else pair[0], right.after if right else pair[1]
+        if after not in self.parents:
+            self.parents[after] = pair, left, right
+            new.append(after)
+
+    def _ways(self, side: int, state: State) -> dict[str, list[_Way]]:
         """Every call that can be made, or go on, in a state: "open(process0, fd1)" -> each way in which it can go."""
         out: dict[str, list[_Way]] = {}
+        machine = self.sides[side]
         for move in machine.moves(state):
-            case = move.case
-            if case.operation in self.common:
-                args = [
-                    name for role, name in _named(machine, move) if role is (Role.CALL if case.step else Role.GIVEN)
-                ]
-                call = f"{case.operation}({', '.join(args)})" + (" goes on" if case.step else "")
-                out.setdefault(call, []).extend(self._follow(machine, (move,)))
+            call = self._call(machine, move)
+            out.setdefault(call, []).extend(self._follow(machine, (move,)))
         return out
+
+    def _call(self, machine: Interpreter, move: Move) -> str:
+        """What both sides call a call: by the arguments that both have."""
+        case = move.case
+        if case.step:
+            return f"{case.operation} {_call(move)} goes on"
+        named = zip(case.params, _named(machine, move), strict=True)
+        args = [n for p, (role, n) in named if role is Role.GIVEN and (case.operation, p.var.name) in self.given]
+        return f"{case.operation}({', '.join(args)})"
 
     def _follow(self, machine: Interpreter, moves: tuple[Move, ...]) -> Iterator[_Way]:
         """A call up to its end, or to where it waits."""
@@ -221,13 +241,29 @@ class _Search:
         for m in further:
             yield from self._follow(machine, (*moves, m))
         if not further:
-            yield _Way(moves, _conditions(machine, moves), _answer(last))
+            yield _Way(moves, self._conditions(machine, moves), _answer(last))
+
+    def _conditions(self, machine: Interpreter, moves: Sequence[Move]) -> dict[str, str]:
+        """What failed, what the environment chose, and the arguments that only this side has.
+
+        The nth choice of a name has its number.
+        """
+        out: dict[str, str] = {}
+        for move in moves:
+            for p, (role, value) in zip(move.case.params, _named(machine, move), strict=True):
+                own = role is Role.GIVEN and (move.case.operation, p.var.name) not in self.given
+                if own or role in (Role.FAILS, Role.CHOSEN):
+                    name = f"{role.value} {p.var.name.split('#')[0]}"
+                    while name in out and role is Role.CHOSEN:
+                        name += "'"
+                    out[name] = value
+        return out
 
     def _difference(self, pair: Pair, call: str, left: _Way, right: _Way) -> Difference:
-        moves: list[tuple[tuple[Move, ...], tuple[Move, ...]]] = [(left.moves, right.moves)]
+        moves = [(left.moves, right.moves)]
         while (parent := self.parents[pair]) is not None:
             pair, one, other = parent
-            moves.append((one.moves, other.moves))
+            moves.append((one.moves if one else (), other.moves if other else ()))
         moves.reverse()
         traces = [
             Trace(self.specs[i], self.sides[i].scope, pair[i], tuple(m for step in moves for m in step[i]))

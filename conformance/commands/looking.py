@@ -17,7 +17,7 @@ from accelspec.spec.language.specification import Specification
 
 from ..loading import BadInput, check_scope, did_you_mean, parse_scope, select_one
 from ..output import form_of, say
-from ..report.text import columns
+from ..report.text import columns, wrapped
 from .options import open_outputs, outputs, selected, subjects
 
 
@@ -84,8 +84,13 @@ def _contents(spec: Specification) -> str:
     lines = [f"{spec.name}   {spec.document}".rstrip(), f"  {spec.sentence}", ""]
     events = {c.operation for c in spec.cases if c.event}
     calls = [op for op in spec.operations() if op not in events]
-    lines += [f"  operations  {', '.join(calls)}", f"  events      {', '.join(sorted(events)) or 'none'}"]
-    lines += [f"  diagrams    {', '.join(f.name for f in enum_fields(spec)) or 'none'}", ""]
+    for what, names in (
+        ("operations", calls),
+        ("events", sorted(events)),
+        ("diagrams", [f.name for f in enum_fields(spec)]),
+    ):
+        lines += wrapped(f"{what}: {', '.join(names) or 'none'}", 2)
+    lines.append("")
     marks = dict.fromkeys(spec.known, "violated") | dict.fromkeys(spec.not_applicable, "not applicable")
     lines += [f"  {line}" for line in columns([[*law, marks.get(law[0], "")] for law in _laws(spec)])]
     return "\n".join(lines) + "\n"

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from collections.abc import Iterator
 
 import msgspec
 
 from accelspec.model.compare import Comparison
 
 from ..results import steps_of
-from .text import columns
+from .text import columns, wrapped
+from .traces import Line, lines
 from .words import plural, scope_text
 
 
@@ -42,28 +43,41 @@ def comparison_data(c: Comparison) -> dict[str, object]:
 def comparison_text(c: Comparison) -> str:
     """The shortest trace, both answers to its last call with row and source, and what only one of the two has."""
     left, right = c.left.name, c.right.name
-    lines = []
+    out = []
     if c.difference is None:
         extent = (
             "in any sequence of calls" if c.complete else f"within {plural(c.depth, 'call')}, then the budget ended"
         )
-        lines.append(f"{left} and {right} answer every call alike {extent} ({scope_text(c.scope)}).")
+        out.append(f"{left} and {right} answer every call alike {extent} ({scope_text(c.scope)}).")
     else:
         d = c.difference
-        ours, theirs = steps_of(d.left_trace) or [], steps_of(d.right_trace) or []
-        lines += [f"{left} and {right} answer differently after {plural(len(ours) - 1, 'step')}:", ""]
+        ours, theirs = lines(steps_of(d.left_trace) or []), lines(steps_of(d.right_trace) or [])
+        out += [f"{left} and {right} answer this differently:", ""]
         rows = [["", left, right]]
-        for n, (one, other) in enumerate(zip_longest(ours, theirs), start=1):
-            one_text = f"{one.result} {one.row}" if one else ""
-            other_text = f"{other.result} {other.row}" if other else ""
-            said = one or other
-            call = str(said).rpartition(" -> ")[0] if said else ""
-            rows.append([f"{n:2}. {call}", one_text, other_text])
-        rows[-1][1:] = [f"{d.left} {ours[-1].row}", f"{d.right} {theirs[-1].row}"]
-        lines += [f"  {line}" for line in columns(rows)]
-        for name, steps in ((left, ours), (right, theirs)):
-            lines += ["", f"  {name}: {steps[-1].row}", f"    {steps[-1].source}"]
+        for n, (one, other) in enumerate(_beside(c, ours, theirs), start=1):
+            call = one.call if one else other.call if other else ""
+            rows.append([f"{n:2}. {call}", _answer(one), _answer(other)])
+        rows[-1][1:] = [f"{d.left} {ours[-1].last.row}", f"{d.right} {theirs[-1].last.row}"]
+        out += [f"  {line}" for line in columns(rows)]
+        for name, trace in ((left, ours), (right, theirs)):
+            out += ["", f"  {name}: {trace[-1].last.row}", *wrapped(trace[-1].last.source, 4)]
     for name, only in ((left, c.only_left), (right, c.only_right)):
         if only:
-            lines.append(f"Only {name} has {', '.join(only)}.")
-    return "\n".join(lines) + "\n"
+            out.append(f"Only {name} has {', '.join(only)}.")
+    return "\n".join(out) + "\n"
+
+
+def _answer(line: Line | None) -> str:
+    return f"{line.last.result} {line.last.row}" if line else ""
+
+
+def _beside(c: Comparison, ours: list[Line], theirs: list[Line]) -> Iterator[tuple[Line | None, Line | None]]:
+    """The calls of both sides; what only one side has stands alone."""
+    left, right = list(ours), list(theirs)
+    while left or right:
+        if left and left[0].operation in c.only_left:
+            yield left.pop(0), None
+        elif right and right[0].operation in c.only_right:
+            yield None, right.pop(0)
+        else:
+            yield (left.pop(0) if left else None), (right.pop(0) if right else None)

@@ -40,11 +40,11 @@ def section(file: ResultFile, revision: Revision) -> str:
     laws = [r for r in results if not r.lemma]
     lines = [f"{revision.name_of_revision}   {revision.document}".rstrip()]
     if laws:
-        lines += _wrapped(f"{plural(len(laws), 'property', 'properties')}: {verdicts(laws)}", 2)
+        lines += wrapped(f"{plural(len(laws), 'property', 'properties')}: {verdicts(laws)}", 2)
     if lemmas := [r for r in results if r.lemma]:
-        lines += _wrapped(f"{plural(len(lemmas), 'lemma')} and laws of the types: {verdicts(lemmas)}", 2)
+        lines += wrapped(f"{plural(len(lemmas), 'lemma')} and laws of the types: {verdicts(lemmas)}", 2)
     for e in (e for e in file.explorations if (e.machine, e.revision) == of):
-        lines += _wrapped(exploration(e), 2)
+        lines += wrapped(exploration(e), 2)
     for c in (c for c in file.campaigns if (c.machine, c.revision) == of):
         lines += campaign(c)
     for f in (f for f in file.findings if (f.machine, f.revision) == of):
@@ -69,10 +69,10 @@ def _undecided(results: Sequence[Result]) -> list[str]:
     lines = ["", "  UNDECIDED:"] if results else []
     for r in laws:
         why = f"; {r.reason.splitlines()[0]}" if r.reason else ""
-        lines += _wrapped(f"{r.property:{width}}  {r.name}: {phrase(r)}{why}", 4)
+        lines += wrapped(f"{r.property:{width}}  {r.name}: {phrase(r)}{why}", 4)
     if lemmas:
         more = f" and {len(lemmas) - MOST} more" if len(lemmas) > MOST else ""
-        lines += _wrapped(f"{plural(len(lemmas), 'lemma')}: {', '.join(lemmas[:MOST])}{more}", 4)
+        lines += wrapped(f"{plural(len(lemmas), 'lemma')}: {', '.join(lemmas[:MOST])}{more}", 4)
     return lines
 
 
@@ -107,19 +107,19 @@ _HEADINGS = {
 def result_lines(r: Result) -> list[str]:
     """One result in full: the law, the verdict, the reason, the trace with the source of every row."""
     lines = [f"  {_HEADINGS[r.judgement]}: {r.property} {r.name}"]
-    lines += _wrapped(r.sentence, 4)
-    lines += _wrapped(r.source, 4)
+    lines += wrapped(r.sentence, 4)
+    lines += wrapped(r.source, 4)
     lines += _reasoned(f"{r.engine}: {phrase(r)}", r.reason, 4)
     if r.known:
-        lines += _wrapped(f"known at {r.known.row}: {r.known.why} {r.known.source}", 4)
+        lines += wrapped(f"known at {r.known.row}: {r.known.why} {r.known.source}", 4)
     return [*lines, *trace(r.trace or (), 4), *endless(r, 4)]
 
 
 def _reasoned(said: str, reason: str, indent: int) -> list[str]:
     """A verdict and its reason, whose further lines (a state) stay lines."""
     first, *rest = reason.splitlines() or [""]
-    lines = _wrapped(f"{said}; {first}" if first else said, indent)
-    return lines + [line for r in rest for line in _wrapped(r.strip(), indent + 4)]
+    lines = wrapped(f"{said}; {first}" if first else said, indent)
+    return lines + [line for r in rest for line in wrapped(r.strip(), indent + 4)]
 
 
 def explanation(file: ResultFile) -> str:
@@ -128,16 +128,16 @@ def explanation(file: ResultFile) -> str:
     for law in dict.fromkeys(r.property for r in file.results):
         results = [r for r in file.results if r.property == law]
         first = results[0]
-        lines = [f"{law}   {first.name}", *_wrapped(first.sentence, 2)]
-        lines += _wrapped(f"{first.kind.value}, speaks about: {first.class_.value}", 2)
-        lines += _wrapped(first.source, 2)
+        lines = [f"{law}   {first.name}", *wrapped(first.sentence, 2)]
+        lines += wrapped(f"{first.kind.value}, speaks about: {first.class_.value}", 2)
+        lines += wrapped(first.source, 2)
         width = max(len(r.revision) for r in results)
         lines += ["", *(f"  {r.revision:{width}}  {phrase(r)}{_aside(r)}" for r in results)]
         for r in results:
             if r.trace or r.reason:
                 lines += ["", f"  {r.name_of_revision}", *_reasoned(f"{r.engine}: {phrase(r)}", r.reason, 4)]
                 if r.known:
-                    lines += _wrapped(f"known at {r.known.row}: {r.known.why} {r.known.source}", 4)
+                    lines += wrapped(f"known at {r.known.row}: {r.known.why} {r.known.source}", 4)
                 lines += [*trace(r.trace or (), 4), *endless(r, 4)]
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, summary(file)]) + "\n"
@@ -155,7 +155,7 @@ def trace(steps: Sequence[Step], indent: int) -> list[str]:
     for n, line in enumerate(lines(steps), start=1):
         choice = f"   (environment: {', '.join(line.chosen)})" if line.chosen else ""
         out.append(" " * indent + f"{n:2}. {line}{choice}")
-        out += _wrapped(f"{line.last.row}  {line.last.source}", indent + 8)
+        out += wrapped(f"{line.last.row}  {line.last.source}", indent + 8)
     return out
 
 
@@ -165,19 +165,19 @@ def endless(r: Result, indent: int) -> list[str]:
         return []
     again = lines(r.trace[r.loop :])
     how = "for ever again: " + "; ".join(line.call for line in again) if again else "and nothing more happens"
-    return _wrapped(how, indent + 4)
+    return wrapped(how, indent + 4)
 
 
 def finding(f: Finding) -> list[str]:
     """One finding of lint."""
-    return [f"  lint {f.severity}: {f.file}:{f.line}: {f.what}", *_wrapped(f.remedy, 6)]
+    return [f"  lint {f.severity}: {f.file}:{f.line}: {f.what}", *wrapped(f.remedy, 6)]
 
 
 def disagreement(d: Disagreement) -> list[str]:
     """One disagreement, with its trace."""
-    lines = ["", *_wrapped(f"DISAGREEMENT between {' and '.join(d.parties)} about {d.about}", 2)]
+    lines = ["", *wrapped(f"DISAGREEMENT between {' and '.join(d.parties)} about {d.about}", 2)]
     for line in d.what.splitlines():
-        lines += _wrapped(line, 4)
+        lines += wrapped(line, 4)
     lines += trace(d.trace or (), 4)
     return [*lines, f"    again: {d.again}"] if d.again else lines
 
@@ -191,7 +191,7 @@ def campaign(c: Campaign) -> list[str]:
         f"fuzzed {c.target}: {plural(c.steps, 'step')}, {share}, "
         f"{taken} of {plural(len(c.rows), 'row')} taken, seed {c.seed}{time}"
     )
-    return _wrapped(text, 2)
+    return wrapped(text, 2)
 
 
 def matrix(file: ResultFile, *, lemmas: bool = False) -> str:
@@ -218,7 +218,8 @@ def columns(table: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
     return [gap.join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
-def _wrapped(text: str, indent: int) -> list[str]:
+def wrapped(text: str, indent: int) -> list[str]:
+    """The text in lines of at most WIDTH columns, where words allow it."""
     return textwrap.wrap(
         text,
         WIDTH,

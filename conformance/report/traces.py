@@ -26,6 +26,11 @@ class Line:
         return self.steps[0].actor
 
     @property
+    def operation(self) -> str:
+        """Its name alone."""
+        return self.steps[0].op.partition(" at ")[0]
+
+    @property
     def args(self) -> list[str]:
         """The arguments of the call."""
         return self.steps[0].args

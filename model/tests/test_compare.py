@@ -12,6 +12,7 @@ from accelspec.model.evaluate import Interpreter
 from accelspec.model.trace import State
 from accelspec.model.verdict import Budget
 from accelspec.spec.language import (
+    DONE,
     EAGAIN,
     EBUSY,
     ENOMEM,
@@ -23,11 +24,13 @@ from accelspec.spec.language import (
     Result,
     Specification,
     compile_machine,
+    event,
     fails,
     free,
     operation,
     read,
     replaces,
+    require,
 )
 
 
@@ -42,6 +45,7 @@ class Room(Object):
 class House(Object, always=True):
     key: Lock = UNLOCKED
     lit: bool = False
+    open: bool = False
 
 
 class Hotel(Machine):
@@ -193,6 +197,48 @@ class Spinning(Hotel):
         return OK("ok", read("light"))
 
 
+class Opened(Tidy):
+    """Nobody can enter before somebody has unlocked the house."""
+
+    revision = "opened"
+    unchanged = read("hotel.c")
+
+    @event
+    def unlock(self, h: House) -> Result:
+        require(not h.open)
+        h.open = True
+        return DONE("ok", read("unlock"))
+
+    @operation
+    def enter(self, p: Process) -> Result:
+        require(any(h.open for h in House))
+        if p.room is not None:
+            return EBUSY("inside", read("enter"))
+        if fails("door"):
+            return ENOMEM("stuck", read("enter"))
+        r = Room()
+        p.room = r
+        return OK("ok", read("enter"))
+
+
+class Polite(Hotel):
+    """Who leaves says so; who does not is asked again."""
+
+    revision = "polite"
+    unchanged = read("hotel.c")
+
+    @operation
+    def leave(self, p: Process, said: bool) -> Result:  # type: ignore[override]
+        r = p.room
+        if r is None:
+            return EAGAIN("outside", read("leave"))
+        if not said:
+            return EAGAIN("silent", read("leave"))
+        p.room = None
+        free(r)
+        return OK("ok", read("leave"))
+
+
 def spec(machine: type[Machine]) -> Specification:
     return compile_machine(machine)
 
@@ -278,6 +324,26 @@ def test_operations_of_one_side_are_named_and_not_called() -> None:
     assert found.only_left == ("light",)
     assert found.only_right == ()
     assert found.difference is None
+
+
+def test_an_event_of_one_side_happens_there_alone() -> None:
+    found = compare(spec(Hotel), spec(Opened))
+    assert found.only_right == ("unlock",)
+    assert found.difference is not None
+    assert [m.case.id for m in found.difference.right_trace.moves] == [
+        "unlock.ok",
+        "enter.ok",
+        "use.ok",
+        "leave.untidy",
+    ]
+    assert [m.case.id for m in found.difference.left_trace.moves] == ["enter.ok", "use.ok", "leave.ok"]
+
+
+def test_an_argument_of_one_side_may_be_anything() -> None:
+    d = compare(spec(Hotel), spec(Polite)).difference
+    assert d is not None
+    assert d.call == "leave(process0)"
+    assert (d.left, d.right) == ("OK", "EAGAIN")
 
 
 def test_a_budget_ends_it_and_says_so() -> None:
