@@ -34,6 +34,7 @@ class Display(Protocol):
 
     def aside(self) -> contextlib.AbstractContextManager[None]:
         """While standard output is written to."""
+        ...
 
     def close(self) -> None:
         """All is done."""
