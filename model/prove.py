@@ -49,8 +49,12 @@ def proving(
     budget: Budget | None = None,
     jobs: int = 1,
     depth: int = DEPTH,
+    *,
+    only_unbounded: bool = False,
 ) -> Iterator[Verdict]:
     """One verdict for each property, as they come.
+
+    With `only_unbounded` what holds for any number of objects is all that is asked: scopes are left to an explorer.
 
     `scope` says how many objects there are where that matters (by default the specification's own scope); `jobs` is
     the number of processes that may run at a time; `depth` the number of moves to which violations are looked
@@ -65,6 +69,10 @@ def proving(
     yield from cascade.outside()
     with ExitStack() as workers:
         tasks = [("induction", cascade.for_induction), ("bounded", cascade.for_bounded)]
+        if only_unbounded:
+            yield from cascade.hear([workers.enter_context(Worker("induction", spec, **cascade.for_induction()))])
+            yield from cascade.rest()
+            return
         for together in [tasks] if jobs > 1 else [[t] for t in tasks]:
             started = [workers.enter_context(Worker(name, spec, **given())) for name, given in together]
             yield from cascade.hear(started)

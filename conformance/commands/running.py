@@ -145,15 +145,20 @@ def _show(shows: Display, collector: Collector, tally: Counter[Status], task: Ta
             shows.ended(task.title, f"{counts or 'done'} ({seconds(elapsed)}){late}")
 
 
-WEIGHTS = {Engine.EXPLORE: 3.0, Engine.PROVE: 2.0, Engine.FUZZ: 1.0}
+WEIGHTS = {Engine.EXPLORE: 3.0, Engine.PROVE: 1.0, Engine.FUZZ: 1.0}
+ALL_OF_IT = 12.0  # the weight of a proof of which nothing is known to fail: all of it has to succeed
 
 
 def _shares(work: Work, deadline: float) -> Callable[[Sequence[Task]], float | None]:
     """How long the first of the waiting tasks may work: its share of what is left, at least a second."""
 
+    def weight(t: Task) -> float:
+        whole = t.engine is Engine.PROVE and not work.specs[t.name].known
+        return ALL_OF_IT if whole else WEIGHTS[t.engine]
+
     def share(waiting: Sequence[Task]) -> float | None:
         left = deadline - time.monotonic()
-        weights = [WEIGHTS[t.engine] for t in waiting]
+        weights = [weight(t) for t in waiting]
         return max(1.0, left * min(1.0, work.jobs * weights[0] / sum(weights)))
 
     return share
