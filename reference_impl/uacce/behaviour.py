@@ -8,6 +8,8 @@ The code asks these switches and nothing else about which kernel it is.
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from ..kernel.errno import Errno
+
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
@@ -21,6 +23,8 @@ class Behaviour:
     unbind_when_get_fails: bool = True
     open_holds_device_lock: bool = True
     initialise: Literal["after get_queue", "before get_queue"] = "after get_queue"
+
+    lost_to_remove: Errno = Errno.EINVAL  # what an open answers that finds its device removed under the lock
 
     # ioctl
     put_q: Literal["stop", "release"] = "stop"
@@ -65,6 +69,8 @@ LINUX_6_12: Final = Behaviour()
 INTENDED: Final = replace(
     LINUX_6_12,
     name="intended",
+    # A device that is gone is always "no such device".
+    lost_to_remove=Errno.ENODEV,
     # No doorbell window: users lose their pages, and cannot get new ones, before the hardware queue is given back.
     remove="unmap then put",
     # A slot belongs to one mmap call, so no piece of another map can free it or make it free.

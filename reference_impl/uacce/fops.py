@@ -35,7 +35,7 @@ class UacceFops(FileOperations):
     def open(self, task: Task, inode: Inode, file: OpenFile) -> Step[int]:
         """Get a queue of the device.
 
-        -ENODEV (no such device), -ENOMEM, -EINVAL (removed meanwhile), what binding answers, what the driver answers.
+        -ENODEV (no such device), -ENOMEM, `lost_to_remove` (removed meanwhile), what binding answers, what the driver answers.
         """
         device = self.framework.ids.find(inode.number)
         yield point("open: device found")
@@ -64,7 +64,7 @@ class UacceFops(FileOperations):
     def _attach(self, task: Task, q: UacceQueue) -> Step[int]:
         behaviour = self.behaviour
         if q.device.parent is None:
-            return Errno.EINVAL
+            return behaviour.lost_to_remove
         bound = yield from q.bind(task)
         if bound:
             return bound if behaviour.bind_failure_fails_open else _NO_QUEUE
