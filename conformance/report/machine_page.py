@@ -47,7 +47,7 @@ def machine_page(classes: Sequence[type[Machine]], head: str = "") -> str:
     parts = [f"# {base.spec.machine}", head.strip(), *_overview(revisions), *_diagrams(base), *_objects(base)]
     parts += [*_operations(base), *_lock_order(base.spec)]
     for i, r in enumerate(revisions[1:], start=1):
-        parts += _changes(r, [o.spec for o in revisions[:i]])
+        parts += _changes(r, revisions[:i])
     parts += [*_laws(revisions), *_scopes(revisions), *_assumptions(revisions)]
     return "\n\n".join(p for p in parts if p) + "\n"
 
@@ -216,18 +216,29 @@ def _operations(base: Revision) -> list[str]:
 
 
 def _helpers(base: Revision) -> list[str]:
-    """The methods that the tables name, as they are written, and those that these name."""
-    spec = base.spec
+    """The methods that the tables name, as they are written."""
+    return _code_block("### Helpers", _methods(base).values())
+
+
+def _methods(r: Revision) -> dict[str, str]:
+    """Name -> text of the methods that the tables of a revision name, and of those that these name; by name."""
+    spec = r.spec
     tables = [decision_table(spec, op) for op in spec.operations()]
-    texts = [text for t in tables for text in (*t.requires, *(x for r in t.rows for x in (*r.guards, *r.effects)))]
+    texts = [
+        text for t in tables for text in (*t.requires, *(x for row in t.rows for x in (*row.guards, *row.effects)))
+    ]
     found: dict[str, str] = {}
     todo = [name for text in texts for name in _called(text)]
     while todo:
-        if (name := todo.pop(0)) not in found and (method := getattr(base.cls, name, None)) is not None:
+        if (name := todo.pop(0)) not in found and (method := getattr(r.cls, name, None)) is not None:
             found[name] = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(method))))
             todo += _called(found[name])
-    code = "\n\n".join(found[name] for name in sorted(found))
-    return ["### Helpers", f"```python\n{code}\n```"] if found else []
+    return dict(sorted(found.items()))
+
+
+def _code_block(title: str, pieces: Iterable[str]) -> list[str]:
+    code = "\n\n".join(pieces)
+    return [title, f"```python\n{code}\n```"] if code else []
 
 
 def _called(text: str) -> list[str]:
@@ -282,8 +293,9 @@ def _lock_order(spec: Specification) -> list[str]:
 # ---------------------------------------------------------------------- what the other revisions change
 
 
-def _changes(r: Revision, earlier: Sequence[Specification]) -> list[str]:
-    c = nearest(r.spec, earlier)
+def _changes(r: Revision, earlier: Sequence[Revision]) -> list[str]:
+    c = nearest(r.spec, [o.spec for o in earlier])
+    before = _methods(next(o for o in earlier if o.spec.name == c.old))
     against = c.old.partition("@")[2]
     rows = [
         *(_changed(old, new, ", ".join(what), r) for old, new, what in ((x.old, x.new, x.what) for x in c.changed)),
@@ -299,7 +311,11 @@ def _changes(r: Revision, earlier: Sequence[Specification]) -> list[str]:
         out.append(_table(["row", "change", "result", "if", "effect", "source"], rows))
     for op in c.added_operations:
         out += _operation(decision_table(r.spec, op), r)
-    return out
+    others = [text for name, text in _methods(r).items() if text != before.get(name)]
+    return [
+        *out,
+        *_code_block("Helpers that are other ones, though the rows that name them may read the same:", others),
+    ]
 
 
 def _changed(old: Written, new: Written, what: str, r: Revision) -> list[str]:
