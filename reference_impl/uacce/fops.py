@@ -35,7 +35,7 @@ class UacceFops(FileOperations):
     def open(self, task: Task, inode: Inode, file: OpenFile) -> Step[int]:
         """Get a queue of the device.
 
-        -ENODEV (no such device), -ENOMEM, `lost_to_remove` (removed meanwhile), what binding answers, what the driver answers.
+        -ENODEV (no such device), -ENOMEM, `lost_to_remove` (removed meanwhile), what binding and the driver answer.
         """
         device = self.framework.ids.find(inode.number)
         yield point("open: device found")
