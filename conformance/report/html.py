@@ -84,7 +84,8 @@ def page(file: ResultFile) -> str:
         summary=words.summary(file),
         counted=[(n, what) for n, what in words.counted(file) if n],
         matrices=[Matrix.of(file, m) for m in machines],
-        unexpected=[r for r in file.results if r.judgement not in (Judgement.AS_EXPECTED, Judgement.ACCEPTED)],
+        unexpected=[*file.judged(Judgement.NEW), *file.judged(Judgement.VANISHED)],
+        undecided=file.judged(Judgement.UNDECIDED),
         violated=_by_law([r for r in file.results if r.trace and r.verdict is Status.VIOLATED]),
         in_scope=[
             r for r in file.results if r.verdict is Status.EXHAUSTED or (r.verdict.holds and r.scope and not r.trace)
