@@ -53,7 +53,7 @@ class Compiler(Operations):
         m = self.assembly.method(name)
         assert m is not None
         id = marks["id"] or f"{self.spec.machine}.{name}"
-        if "." not in id:
+        if not isinstance(id, str) or "." not in id:
             raise m.error(m.node, f"the id {id!r} is not qualified", f'Write "{self.spec.machine}.{id}".')
         if not m.fn.__doc__ and not marks.get("lemma"):
             raise m.error(m.node, "the property has no sentence", "Say the law in one sentence, as the docstring.")
