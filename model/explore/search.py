@@ -73,6 +73,7 @@ class Search:
                     self.cases[n] += 1
                     if failed:
                         self._violated(failed[0], s, n, values, t, failed)
+                    if failed or spec.cases[n].crashes:
                         continue
                     for id, f in steps:
                         if id not in self.violations and not f(s, t):

@@ -7,6 +7,7 @@ import pytest
 
 from accelspec.model.evaluate import Interpreter, Value
 from accelspec.model.layout import full_scope
+from accelspec.model.ranges import range_checks
 from accelspec.model.tests import machines
 from accelspec.model.trace import Trace
 from accelspec.spec.language.answers import Errno
@@ -140,7 +141,8 @@ def test_steps_of_a_call() -> None:
     (last,) = machine.moves_of(m.after, "work", [0], step="waits for b, holding a")
     law = property_of(machine, "locks.I01")
     assert machine.holds(law, m.after, last.after, last)
-    assert not machine.holds(law, m.after, m.after, last)  # lock a, which the call has kept, is held
+    still_held = machine.state_from({"lock0.held": True})  # the call is gone, but it had kept its argument
+    assert not machine.holds(law, m.after, still_held, last)
     assert machine.enabled(s) == {"work"}
 
 
@@ -165,7 +167,26 @@ def test_replay_refuses_what_is_not_a_run() -> None:
     assert machine.replays(run)
     assert not machine.replays(replace(run, moves=(up, on)))
     assert not machine.replays(replace(run, initial=up.after))
+    assert not machine.replays(replace(run, initial=on.after, moves=(up,)))  # nothing begins there
     assert not machine.replays(replace(run, moves=(on, replace(up, after=s))))
+
+
+def test_nothing_comes_after_the_end_of_a_run() -> None:
+    machine = Interpreter(machines.devices(step=3), {"Device": 1})
+    s = next(machine.initial())
+    (on,) = machine.moves_of(s, "switch", [0])
+    out, *_ = machine.moves_of(on.after, "climb", [0])
+    (off,) = machine.moves_of(on.after, "switch", [0])
+    assert out.failed
+    assert machine.replays(Trace(machine.spec, machine.scope, s, (on, out)))
+    assert not machine.replays(Trace(machine.spec, machine.scope, s, (on, out, off)))
+
+
+def test_a_range_check_that_is_stated_is_not_added() -> None:
+    climb = next(c for c in machines.devices(step=3).cases if c.id == "climb.ok")
+    assert list(range_checks(climb)) == ["range:Device.level"]
+    stated = machines.check("range:Device.level", Read(machines.FAST, (Var("d", machines.DEVICE),)))
+    assert range_checks(replace(climb, checks=(stated,))) == {}
 
 
 def test_names_that_do_not_exist() -> None:

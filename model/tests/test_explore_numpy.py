@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from accelspec.model.evaluate import Interpreter
 from accelspec.model.explore import Explored, explore, frontier, ground, packing
 from accelspec.model.tests import machines
 from accelspec.model.verdict import Budget, Status
-from accelspec.spec.language.specification import Specification
+from accelspec.spec.language.specification import Form, Specification
+from accelspec.spec.language.terms import All, And, Eq, Not, Read, Var
 
 FILES = {"Process": 2, "Fd": 2, "File": 2, "Buffer": 2}
 CASES: dict[str, tuple[Callable[[], Specification], dict[str, int]]] = {
@@ -43,6 +45,21 @@ def test_agrees_with_the_plain_search(name: str) -> None:
     fast, plain = explore(spec, scope), explore(spec, scope, engine="plain")
     assert fast.engine == "explore:numpy"
     assert found(fast) == found(plain)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "plain"])
+def test_the_shortest_way_to_break_a_law_that_also_stands_at_an_assert(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two states that are one move away the first fails an assert with its next move, the second breaks the law."""
+    monkeypatch.setattr(frontier, "CHUNK", 1)
+    spec = machines.devices()
+    d, x = Var("d", machines.DEVICE), Var("x#9", machines.DEVICE)
+    on = Eq(Read(machines.POWER, (x,)), machines.enum(machines.Power.ON))
+    spec.properties = [machines.law("devices.I06", Form.ALWAYS, All(x, Not(And(on, Read(machines.FAST, (x,))))))]
+    stands = (machines.check("devices.I06", Read(machines.FAST, (d,))),)
+    spec.cases = [replace(c, checks=stands) if c.id == "climb.ok" else c for c in spec.cases]
+    assert len(explore(spec, {"Device": 1}, engine=engine).violated["devices.I06"]) == 1
 
 
 @pytest.mark.parametrize(("name", "states", "transitions"), [("files", 1525, 27839), ("locks", 1777, 6018)])
