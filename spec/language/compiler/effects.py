@@ -120,6 +120,10 @@ class Effects(Expressions):
     def may_name(self, name: str, at: ast.AST, p: Path) -> None:
         """A name has one meaning in a method: not that of the file, and not another one while a lock is held by it."""
         self.own_name(name, at, p.frame.method)
+        if name in p.frame.fixed:
+            remedy = f"Ask for it before or after the loop: `{name} = any(…)`."
+            what = f"the loop gives {name!r}, known outside of it, another meaning, so its order would matter"
+            raise p.frame.method.error(at, what, remedy)
         if any(x.owner == name and x.frame.method is p.frame.method for x in p.locks):
             remedy = "Use another name: the lock is given back by this one."
             raise p.frame.method.error(at, f"{name!r} names the owner of a lock that is held", remedy)
@@ -193,14 +197,14 @@ class Effects(Expressions):
         self.own_name(s.target.id, s, m)
         x = self.bound(s.target.id, self.kind(cls))
         first, outer = len(p.effects), p.reads
-        p.reads, env = [], p.frame.env
-        p.frame.env = {**env, s.target.id: x}
+        p.reads, frame = [], p.frame
+        p.frame = frame.loop(s.target.id, x)
         p.binders.append(x)
         p.conds.append(self.exists(x, p))
         self.block(s.body, p)
         p.conds.pop()
         p.binders.pop()
-        p.frame.env = env
+        p.frame = frame
         for a in p.effects[first:]:
             if x not in a.args:
                 y, kind = s.target.id, a.field.kind.name
@@ -219,7 +223,7 @@ class Effects(Expressions):
                         f"the loop reads {f.name} of other objects than the one it changes, so its order would matter",
                         "Compute what you need before the loop, or take steps: `while any(…): …; yield`.",
                     )
-        p.reads = outer
+        p.reads = outer + p.reads  # what an inner loop reads, the outer one reads too
 
     # ------------------------------------------------------------------ cells
 

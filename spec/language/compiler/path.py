@@ -31,10 +31,16 @@ class Frame:
     method: Method
     env: dict[str, Term]
     within: tuple[Method, ...] = ()  # the methods that are being read around it
+    fixed: frozenset[str] = frozenset()  # inside an atomic loop: the names from outside
 
     def copy(self) -> Frame:
         """A frame whose names may be given other meanings."""
-        return Frame(self.method, dict(self.env), self.within)
+        return Frame(self.method, dict(self.env), self.within, self.fixed)
+
+    def loop(self, name: str, x: Term) -> Frame:
+        """The frame of the body of an atomic loop over x."""
+        env = {**self.env, name: x}
+        return Frame(self.method, env, self.within, frozenset(env))
 
     def inner(self, method: Method, env: dict[str, Term]) -> Frame:
         """The frame of a method that is entered from this one."""
