@@ -27,6 +27,7 @@ from accelspec.spec.language.terms import (
     blank,
     none,
     rebuild,
+    substitute,
 )
 
 ABSENT = "absent"  # the object does not exist
@@ -89,6 +90,8 @@ def state_diagram(spec: Specification, name: str) -> Diagram:
 
 
 def _edges(spec: Specification, case: Case, f: Field, states: list[Enum]) -> Iterator[Edge]:
+    if case.crashes:  # nothing is written
+        return
     live = next((g for g in spec.fields if g.is_live and g.kind == f.kind), None)
     assumed = And(case.guard, *(p.where for p in case.params))
     created = {p.var for p in case.params if p.role is Role.NEW and p.var.type == f.kind}
@@ -97,17 +100,23 @@ def _edges(spec: Specification, case: Case, f: Field, states: list[Enum]) -> Ite
         for target in states if first is None else [first]:
             yield Edge(ABSENT, target.name, case.id)
     freed = [a for a in case.effects if live is not None and a.field == live and a.value == FALSE]
-    gone = [(a.args, a.when) for a in freed]  # freeing blanks the fields too: that is no change of a state
+    gone = [_whose(a) for a in freed]  # what is freed in the same step changes no state before, nor by being blanked
     for a in freed:
         for s in _possible(And(assumed, a.when), Read(f, a.args), states):
             yield Edge(s.name, ABSENT, case.id)
     for a in case.effects:
-        if a.field != f or a.args[0] in created or (a.args, a.when) in gone:
+        if a.field != f or a.args[0] in created or _whose(a) in gone:
             continue
         cell = Read(f, a.args)
         for s in _possible(And(assumed, a.when), cell, states):
             for t in _values(_where(a.value, cell, s), states):
                 yield Edge(s.name, t.name, case.id)
+
+
+def _whose(a: Assign) -> tuple[tuple[Term, ...], Term]:
+    """Which objects are written, and when; loops over the same objects are alike."""
+    alike: dict[Var, Term] = {v: Var(f"each {i}", v.type) for i, v in enumerate(a.binders)}
+    return tuple(substitute(x, alike) for x in a.args), substitute(a.when, alike)
 
 
 def _written(effects: Iterable[Assign], f: Field, new: Var) -> Enum | None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """uacce 6.12.117 written down a second time, by hand: one of everything, from the decision tables and the fact sheet.
 
-It knows nothing of the language, of the compiled form or of the interpreter.  The scope: one process, descriptor number,
-description, mapping, queue, hardware queue, device and minor; no messages, sleepers in poll or hardware units; at most
-one open, one mmap and one remove in flight, and nothing else that takes several steps (so munmap of a whole mapping,
-the tail of one, and an exit that has something to close are not offered).
+It knows nothing of the language, of the compiled form or of the interpreter.  The scope: one process, descriptor
+number, description, mapping, queue, hardware queue, device and minor; no messages, sleepers in poll or hardware units;
+at most one open, one mmap and one remove in flight, and nothing else that takes several steps (so munmap of a whole
+mapping, the tail of one, and an exit that has something to close are not offered).
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ class State:
         return self.life in ("ALLOCATED", "REGISTERED")
 
 
-Move = tuple[str, str, State]  # the call with its arguments, the row (or the law that an assert found broken), the state
+Move = tuple[
+    str, str, State
+]  # the call with its arguments, the row (or the law that an assert found broken), the state
 
 
 def moves(s: State) -> Iterator[Move]:
@@ -299,31 +301,3 @@ def mapped(s: State) -> Iterator[Move]:
     if m.whole:
         rest = replace(m, offset=min(m.offset + 1, 2), whole=False)
         yield "munmap_head", "ok", replace(s, mapping=rest, queue=replace(q, slots=q.slots - {region}))
-
-
-# ---------------------------------------------------------------- counting
-
-
-@dataclass(frozen=True)
-class Count:
-    """States; pairs of different states of which one follows the other; distinct calls, by state, row and what follows."""
-
-    states: int
-    arcs: int
-    calls: int
-
-
-def enumerated() -> Count:
-    """All that can be reached."""
-    seen = {State()}
-    todo = [State()]
-    arcs = calls = 0
-    while todo:
-        s = todo.pop()
-        found = set(moves(s))
-        calls += len(found)
-        behind = {t for _, _, t in found} - {s}
-        arcs += len(behind)
-        todo += behind - seen
-        seen |= behind
-    return Count(len(seen), arcs, calls)
