@@ -210,7 +210,7 @@ class Campaign:
     def _report(self, found: Failing) -> None:
         """Shrink a finding and record it."""
         self.budget.tell(f"found after {self.result.steps} steps: {found.disagreement.signature}; shrinking it")
-        small = Shrinker(self.oracle, self.target, found, self.budget).shrink()
+        small = Shrinker(self.oracle, self.target, found, self.budget, self.accepted).shrink()
         self.result.disagreement = small.disagreement
         self.result.recording = small.recording(self.target.name, self.seed)
 

@@ -8,6 +8,7 @@ seen, the part of the guard that is false; each with row and source.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -87,6 +88,17 @@ class Disagreement:
     def observation(self) -> Observation | None:
         """What was seen of it."""
         return self.last.observation if self.last else None
+
+    @property
+    def essence(self) -> str:
+        """What stays the same while a run that shows it is shrunk: the alarm, the wrong cell, or call and answer."""
+        if self.nature is Nature.ALARM:
+            return self.signature.partition(" !! ")[2]
+        if self.last is None:
+            return self.signature
+        if detail := re.search(r" \((.+)\)$", self.signature):
+            return detail[1]
+        return f"{' with '.join(c.operation for c in self.last.calls)} -> {[one.result for one in self.last.seen]}"
 
     @property
     def operation(self) -> str:

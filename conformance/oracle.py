@@ -264,7 +264,7 @@ class Oracle:
         return Disagreement(
             self.spec.name,
             Nature.ALARM,
-            f"{' with '.join(c.operation for c in last.calls)} !! {numberless(alarm)}",
+            f"{' with '.join(c.operation for c in last.calls)} !! {re.sub(r' [(][^)]*[)]', '', numberless(alarm))}",
             f"the target reports that something is wrong in {calls}: {alarm}",
             tuple(self.history),
             last,

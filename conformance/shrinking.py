@@ -10,20 +10,22 @@ of its calls can be left out.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from accelspec.model.verdict import Budget
 
+from .disagreement import Disagreement
 from .oracle import Oracle
 from .recording import Performed
 from .replaying import Failing, rerun
 from .targets import Call, System, Target
 
 MOST_RUNS = 2000
-FEW = 15  # calls: of so few, any two are left out too
+FEW = 8  # calls: of so few, every part is tried
+VARIANTS = 15  # of one call
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Shrinker:
     target: Target
     best: Failing
     budget: Budget = field(default_factory=Budget)
+    accepted: Collection[str] = ()  # signatures that it must not turn into
     runs: int = 0
 
     def shrink(self) -> Failing:
@@ -43,6 +46,7 @@ class Shrinker:
             before = self.best
             self._leave_out()
             self._simplify()
+            self._exhaust()
         return self.best
 
     @property
@@ -55,14 +59,26 @@ class Shrinker:
             return False
         self.runs += 1
         found = rerun(self.oracle, self.target, system, calls)
-        if found is None or found.disagreement.signature != self.best.disagreement.signature:
+        if found is None or not self._same(found.disagreement):
             return False
-        if len(found.calls) > len(self.best.calls):
+        if found.disagreement.signature in self.accepted:
+            return False
+        if length(found.calls) > length(self.best.calls):
             return False  # the drain had to do more than was saved
         if (found.calls, found.system) == (self.best.calls, self.best.system):
             return False
         self.best = found
         return True
+
+    def _same(self, found: Disagreement) -> bool:
+        """Is it what the best run shows? Of two calls that met, the answer of one may be enough."""
+        best = self.best.disagreement
+        if found.essence == best.essence:
+            return True
+        if best.last is None or found.last is None or best.last.met is None or found.last.met is not None:
+            return False
+        met = {(c.operation, one.result) for c, one in zip(best.last.calls, best.last.seen, strict=True)}
+        return (found.operation, found.last.observation.result) in met
 
     def _leave_out(self) -> None:
         size = len(self.best.calls) // 2
@@ -73,12 +89,17 @@ class Shrinker:
                 self._try(self.best.system, calls[:at] + calls[at + size :])
                 at = min(at, len(self.best.calls)) - size
             size //= 2
-        if len(self.best.calls) <= FEW:
-            for i, j in itertools.combinations(range(len(self.best.calls)), 2):
-                calls = self.best.calls
-                self._try(
-                    self.best.system, [c for k, c in enumerate(calls) if k not in (i, j)] if j < len(calls) else calls
-                )
+
+    def _exhaust(self) -> None:
+        """Of a short run, every part of it, the smallest first, also with one object instead of another."""
+        calls = self.best.calls
+        if len(calls) <= FEW:
+            names = [{}, *self._fewer_names()]
+            for size in range(1, len(calls)):
+                for part in itertools.combinations(calls, size):
+                    for instead in names:
+                        if self._try(self.best.system, [renamed(step, instead) for step in part]):
+                            return
 
     def _simplify(self) -> None:
         for cell, value in self.best.system.cells.items():
@@ -87,24 +108,25 @@ class Shrinker:
                 self._try(replace(self.best.system, cells={**self.best.system.cells, cell: first}), self.best.calls)
         for at in range(len(self.best.calls)):
             if at < len(self.best.calls):
-                for step in self._simpler_steps(self.best.calls[at]):
+                for steps in self._simpler_steps(self.best.calls[at]):
                     calls = self.best.calls
-                    if self._try(self.best.system, (*calls[:at], step, *calls[at + 1 :])):
+                    if self._try(self.best.system, (*calls[:at], *steps, *calls[at + 1 :])):
                         break
-        self._fewer_names()
+        for instead in self._fewer_names():
+            self._try(self.best.system, [renamed(step, instead) for step in self.best.calls])
 
-    def _simpler_steps(self, step: Performed) -> Iterator[Performed]:
-        """The step with one thing simpler; of a meeting first one call alone, then the schedule."""
+    def _simpler_steps(self, step: Performed) -> Iterator[tuple[Performed, ...]]:
+        """The step with one thing simpler; of a meeting first the calls one after the other, then the schedule."""
         met = step.met
         if met is not None:
-            yield replace(step, met=None)
-            yield Performed(met.call, met.observation)
+            one, other = replace(step, met=None), Performed(met.call, met.observation)
+            yield from ((one,), (other,), (one, other), (other, one))
             for schedule in shorter(met.schedule):
-                yield replace(step, met=replace(met, schedule=schedule))
+                yield (replace(step, met=replace(met, schedule=schedule)),)
             for call in self._simpler(met.call):
-                yield replace(step, met=replace(met, call=call))
+                yield (replace(step, met=replace(met, call=call)),)
         for call in self._simpler(step.call):
-            yield replace(step, call=call)
+            yield (replace(step, call=call),)
 
     def _simpler(self, call: Call) -> Iterator[Call]:
         """The call with one thing simpler."""
@@ -114,23 +136,25 @@ class Shrinker:
         for var, arg in zip(self.oracle.parameters(call.operation), call.args, strict=True):
             values = list(self.oracle.naming.values(var.type))
             simpler.append(values[: values.index(arg) + 1] if arg in values else [arg])
-        for args in itertools.islice(itertools.product(*simpler), FEW):
+        for args in itertools.islice(itertools.product(*simpler), VARIANTS):
             if args != call.args:
                 yield replace(call, args=args)
 
-    def _fewer_names(self) -> None:
-        """One object that is always there instead of another, in the whole run:
-
-        process0 instead of process1, or for both.
-        """
+    def _fewer_names(self) -> list[Mapping[str, str]]:
+        """One object that is always there instead of another in the whole run: process0 for process1, or for both."""
+        used = {arg for step in self.best.calls for call in step.calls for arg in call.args}
+        found: list[Mapping[str, str]] = []
         for kind in self.oracle.spec.kinds:
             names = list(self.oracle.naming.values(kind))[:-1] if kind.permanent else []
-            for i, simple in enumerate(names):
-                for other in names[i + 1 :]:
-                    used = {arg for step in self.best.calls for call in step.calls for arg in call.args}
-                    if other in used:
-                        instead = {other: simple} if simple in used else {other: simple, simple: other}
-                        self._try(self.best.system, [renamed(step, instead) for step in self.best.calls])
+            for simple, other in itertools.combinations(names, 2):
+                if other in used:
+                    found.append({other: simple} if simple in used else {other: simple, simple: other})
+        return found
+
+
+def length(steps: Sequence[Performed]) -> int:
+    """How many calls there are; two at once are more than two one after the other."""
+    return sum(3 if step.met else 1 for step in steps)
 
 
 def shorter(schedule: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

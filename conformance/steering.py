@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which call to make next: one that the specification offers, seldom taken rows first, and mostly one that succeeds.
 
-A walk that draws blindly spends its life on errors: nearly every call is wrong in nearly every state.  So an operation
-is drawn by how seldom its rows were taken, then a row of those that the state offers in the same way, then a call that
-takes it; and while fewer than `SUCCEEDING` of all steps have succeeded, calls that fail are left out.
+A walk that draws blindly spends its life on errors: nearly every call is wrong in nearly every state. So a few
+operations are drawn by how seldom their rows were taken; for each a row of those that the state offers, in the same
+way, and a call that takes it; and of these calls the one that is wanted most: for its row, and for leading to a state
+that is new. While fewer than `SUCCEEDING` of all steps have succeeded, calls that fail are left out.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
+from accelspec.model.trace import State
 from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Case, Param, Role
 
@@ -30,6 +33,9 @@ MOST_TURN = 12  # steps of a target that the first turn may have
 TO_THE_END = 1000
 OTHER_FIRST = 0.3  # of the meetings, how many begin with the call that may be of one step
 INTERRUPTED = 0.3  # of the meetings, how many have more than one interruption
+CHOICE = 4  # calls of different operations, of which one is made
+ROWS = 4.0  # what a row that was never taken is worth beside a state that was never seen
+SAME = 0.02  # what a call is worth that changes nothing
 REFRESH = 64  # steps between two looks at the counts
 
 
@@ -44,6 +50,7 @@ class Steering:
     _fresh: int = 0
     _rows: dict[str, list[str]] = field(default_factory=dict)
     _errnos: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _visits: Counter[State] = field(default_factory=Counter)  # states that drawn calls would lead to
     _unsafe: dict[str, str] = field(default_factory=dict)  # row -> why calls that may take it were not made
 
     def __post_init__(self) -> None:
@@ -65,20 +72,32 @@ class Steering:
         self._fresh -= 1
         drawn = random.choices(self._operations, self._weights, k=TRIES)
         rest = random.sample(self._operations, len(self._operations))
-        for operation in (*drawn, *rest):
-            if (call := self._draw(operation, must_succeed, random)) is not None:
-                return call
-        return None
+        found: list[Call] = []
+        scores: list[float] = []
+        for operation in dict.fromkeys((*drawn, *rest)):
+            call, score = self._draw(operation, must_succeed, random)
+            if call is not None:
+                found.append(call)
+                scores.append(score)
+                if len(found) == CHOICE:
+                    break
+        return random.choices(found, scores)[0] if found else None
 
-    def _draw(self, operation: str, succeed: bool, random: Random) -> Call | None:
-        """A call of that operation."""
+    def _draw(self, operation: str, succeed: bool, random: Random) -> tuple[Call | None, float]:
+        """A call of that operation, and how much it is wanted: for a seldom row, and for a state that is new."""
         candidate = self.session.oracle.candidates[0]
         offers = self.offers(operation, candidate, succeed)
         if not offers:
-            return None
+            return None, 0
         row = random.choices(list(offers), [self.weight(r) for r in offers])[0]
-        call = self.call(random.choice(offers[row]), candidate, random)
-        return None if call is None or self.session.oracle.refuses(call) else call
+        offer = random.choice(offers[row])
+        after = offer.ways[0].after
+        novelty = SAME if after == candidate.state else 1 / (1 + self._visits[after])
+        call = self.call(offer, candidate, random)
+        if call is None or self.session.oracle.refuses(call):
+            return None, 0
+        self._visits[after] += 1
+        return call, ROWS * self.weight(row) + novelty
 
     def draw_meeting(self, random: Random) -> tuple[Call, Call, tuple[int, ...]] | None:
         """Two calls that may be made at once, one of them of several steps, and a schedule with one or two
@@ -89,10 +108,11 @@ class Steering:
             return None
         call = None
         for operation in random.sample(stepped, len(stepped)):
-            if (call := self._draw(operation, random.random() < RACED, random)) and not call.fails:
+            call, _ = self._draw(operation, random.random() < RACED, random)
+            if call is not None and not call.fails:
                 break
         for operation in random.sample(self._operations, len(self._operations)) if call else ():
-            other = self._draw(operation, random.random() < RACED, random)
+            other, _ = self._draw(operation, random.random() < RACED, random)
             if call is None or other is None or call.fails or other.fails or self.session.refuses_meeting(call, other):
                 continue
             if random.random() < COMMUTING or not self.session.oracle.commute(call, other):

@@ -114,9 +114,7 @@ class Reference(Driver):
         """As in `Target`; what the kernel noticed about itself meanwhile is an alarm."""
         with self._failing(call):
             if started := self._start(call):
-                started.call.run()
-                seen = started.answer()
-                seen = Observation(seen.result, seen.created, seen.chosen, self.view.state())
+                seen = msgspec.structs.replace(started.finish(), state=self.view.state())
             else:
                 seen = super().perform(call)
         self.system.kernel.injector.clear()
@@ -132,11 +130,9 @@ class Reference(Driver):
                 two[turn % 2].step()
         while any(one.ready for one in two):
             for one in two:
-                while one.ready:
-                    one.step()
-        first, second = (one.answer() for one in two)
-        seen = Observation(second.result, second.created, second.chosen, self.view.state())
-        return first, self._with_alarms(seen)
+                one.run()
+        first, second = (one.finish() for one in two)
+        return first, self._with_alarms(msgspec.structs.replace(second, state=self.view.state()))
 
     def _start(self, call: interface.Call) -> Started | None:
         """A call that the kernel runs in steps, not begun."""

@@ -10,6 +10,7 @@ from accelspec.reference_impl.kernel import Step, Task
 from accelspec.reference_impl.kernel.files import OpenFile
 
 from .interface import Observation
+from .python import crash
 from .reference_view import outcome
 
 
@@ -26,18 +27,31 @@ class Started:
         asleep: Callable[[], Observation] = lambda: Observation("HANG"),
     ) -> None:
         self.call, self._done, self._asleep = call, done, asleep
+        self._broken: Observation | None = None
 
     @property
     def ready(self) -> bool:
         """Would a step get further?"""
-        return self.call.ready
+        return self._broken is None and self.call.ready
 
     def step(self) -> None:
         """One step, if it does not wait."""
-        self.call.step()
+        if self._broken is None:
+            try:
+                self.call.step()
+            except Exception as error:  # of the reference implementation itself: a finding, not a traceback
+                self._broken = Observation("OOPS", alarms=(crash(error),))
 
-    def answer(self) -> Observation:
-        """What was seen of it; of one that waits for a lock, a hang."""
+    def run(self) -> None:
+        """As far as it can."""
+        while self.ready:
+            self.step()
+
+    def finish(self) -> Observation:
+        """What was seen of it, after it has run as far as it can; of one that waits for a lock, a hang."""
+        self.run()
+        if self._broken is not None:
+            return self._broken
         if self.call.done:
             return self._done(self.call.result) if self.call.result >= 0 else Observation(outcome(self.call.result))
         sleeps = self.call.at is not None and self.call.at.kind == "sleep"
@@ -47,8 +61,8 @@ class Started:
 class Whole:
     """A call that is one step."""
 
-    def __init__(self, run: Callable[[], Observation]) -> None:
-        self._run = run
+    def __init__(self, make: Callable[[], Observation]) -> None:
+        self._make = make
         self._seen: Observation | None = None
 
     @property
@@ -58,10 +72,13 @@ class Whole:
 
     def step(self) -> None:
         """Make it, once."""
-        self._seen = self._seen or self._run()
+        self._seen = self._seen or self._make()
 
-    def answer(self) -> Observation:
+    run = step
+
+    def finish(self) -> Observation:
         """What was seen of it."""
+        self.step()
         assert self._seen is not None
         return self._seen
 
