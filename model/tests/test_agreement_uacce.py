@@ -37,7 +37,7 @@ from accelspec.spec.language.terms import TRUE, members
 UACCE = MACHINES["uacce"]
 SAMPLES = {  # revision -> scopes of its author
     "6.12.117": ("pieces", "two queues", "isolation"),
-    "legacy": ("pieces", "two queues"),
+    "legacy": ("two queues", "isolation"),
     "intended": ("pieces", "two queues"),
     "v4": ("pieces", "sharing"),
 }
@@ -315,10 +315,16 @@ def test_explorer_and_interpreter_count_the_same(name: str) -> None:
     assert interpreted(machine) == count
 
 
+# Calls that meet a failing assert before they need an object, or a call in flight, that the scope has no room for: the
+# methods get as far as the assert (poll: 252, task_work: 144), the compiled form does not offer the call.
+NO_ROOM = {"v4, errors": 396}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGER)
 def test_the_native_run_counts_the_same(name: str) -> None:
     revision, scope, count, _ = LARGER[name]
+    count = replace(count, calls=count.calls + NO_ROOM.get(name, 0))
     assert run_natively(revision, small(compiled(revision), scope)) == count
 
 
