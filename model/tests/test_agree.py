@@ -10,9 +10,10 @@ import pytest
 
 from accelspec.model.agree import Agreement, Replayer, agree
 from accelspec.model.evaluate import Interpreter
-from accelspec.model.tests.corners import CORNERS, NEVER
+from accelspec.model.tests.corners_steps import CORNERS, NEVER
 from accelspec.model.trace import Move, Trace
 from accelspec.model.verdict import Budget
+from accelspec.spec.catalogue import MACHINES
 from accelspec.spec.language import EACCES, Machine, Specification, compile_machine, deduced
 from accelspec.spec.language.specification import Case, Role
 from accelspec.spec.language.terms import FALSE, TRUE, Not
@@ -59,6 +60,17 @@ def test_both_readings_agree_on_every_row_of_a_corner(machine: type[Machine]) ->
     a = agree(machine, spec, seed=2, steps=4_000)
     assert not a.disagreements, told(a)
     assert set(a.rows) == set(spec.rows()) - NEVER
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("revision", list(MACHINES["uacce"]))
+def test_both_readings_agree_on_uacce(revision: str) -> None:
+    machine = MACHINES["uacce"][revision]
+    spec = compile_machine(machine)
+    for scope in spec.scopes.values():
+        a = agree(machine, spec, scope, seed=3, steps=300, most=1)
+        assert not a.disagreements, told(a)
+        assert a.transitions > 1_000
 
 
 def test_the_seed_decides() -> None:
