@@ -233,7 +233,7 @@ class Campaign:
 
 
 def roomy_scope(spec: Specification) -> dict[str, int]:
-    """The scope of a campaign that is given none: for each kind the most that any scope of the author has.
+    """The scope of a campaign that is told nothing: for each kind the most that any scope of the author has.
 
     Of what calls create there is room for `ROOM` more: a run is not explored but walked, so it costs little.
     """
@@ -254,11 +254,11 @@ def fuzz(
 ) -> CampaignResult:
     """Run a campaign: `max_steps` calls of `target` against `spec`, less if the budget ends, up to the first finding.
 
-    Without a `scope` it is `roomy_scope(spec)`. `accepted` are the signatures of deviations that are known and end a
-    run without being a finding. The same seed, scope and target make the same calls. Raises TargetError for a target
-    that cannot be used, ValueError for a wrong scope.
+    A kind that `scope` does not name has as many as in `roomy_scope(spec)`. `accepted` are the signatures of deviations
+    that are known and end a run without being a finding. The same seed, scope and target make the same calls. Raises
+    TargetError for a target that cannot be used, ValueError for a wrong scope.
     """
-    oracle = Oracle(Interpreter(spec, scope or roomy_scope(spec)), target.operations)
+    oracle = Oracle(Interpreter(spec, roomy_scope(spec) | dict(scope or {})), target.operations)
     return Campaign(oracle, target, seed, max_steps, budget or Budget(), accepted).run()
 
 

@@ -14,7 +14,7 @@ from accelspec.spec.language.specification import Specification
 from . import disagreement as found
 from .baseline import Baseline
 from .campaign import CampaignResult, fuzz, replay
-from .loading import BadInput, Entry, scopes_for
+from .loading import BadInput, Entry
 from .output import OutputFile
 from .recording import Performed, Recording
 from .results import Campaign, Disagreement, Step
@@ -52,7 +52,7 @@ def _implemented(entry: Entry) -> bool:
 
 def run_campaign(task: Task, spec: Specification, budget: Budget) -> Iterator[Campaign | Disagreement]:
     """Fuzz the task's target.  Raises TargetError."""
-    scope = next(iter(scopes_for(spec, dict(task.scope)).values()))
+    scope = {name: n for name, n in task.scope if any(k.name == name for k in spec.kinds)}
     target = open_target(task.target, spec.machine, task.target_revision or spec.revision, dict(task.options))
     try:
         done = fuzz(

@@ -306,7 +306,7 @@ def test_the_schema_refuses_what_is_no_message() -> None:
 # ------------------------------------------------------------------ the worked examples
 
 
-ONE_DEVICE = {"Process": 2, "Mm": 2, "Fd": 2, "HwQueue": 2, "File": 4, "Queue": 4}
+ONE_DEVICE = {"Device": 1, "Process": 2, "Mm": 2, "Fd": 2, "HwQueue": 2, "File": 4, "Queue": 4}
 
 
 def campaign(target: Target, scope: Mapping[str, int] | None = None) -> CampaignResult:
