@@ -231,7 +231,7 @@ class Assembly:
     def _plain(self, name: str, owner: type, fn: FunctionType) -> Method:
         file = SourceFile.of(fn)
         node = file.functions.get(fn.__code__.co_firstlineno)
-        if node is None:
+        if node is None or node.name != fn.__name__:
             raise SpecError(
                 file.name, fn.__code__.co_firstlineno, f"the text of {name} changed after it was loaded", "Run again."
             )

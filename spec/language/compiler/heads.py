@@ -26,7 +26,7 @@ def check_head(c: type[Machine]) -> None:
                 f'Write `{attribute} = "{example}"` in the class.',
             )
     own = vars(c)
-    if not (isinstance(known := own.get("known", ()), (tuple, list)) and all(isinstance(v, Violation) for v in known)):
+    if not (isinstance(known := own.get("known", ()), (tuple, list)) and all(map(_is_violation, known))):
         remedy = 'Write `known = (violates("uacce.I03", "put_q.ok", "why", source),)`, with the comma.'
         raise SpecError(*where(c, "known"), f"known of {c.__name__} is no list of violations", remedy)
     if not isinstance(own.get("unchanged"), (Source, type(None))):
@@ -37,6 +37,11 @@ def check_head(c: type[Machine]) -> None:
         remedy = 'Write `not_applicable = {"uacce.I13": "why it says nothing here"}`.'
         raise SpecError(*where(c, "not_applicable"), f"not_applicable of {c.__name__} gives no reasons", remedy)
     _check_sizes(c)
+
+
+def _is_violation(v: object) -> bool:
+    texts = (v.property, v.row, v.why) if isinstance(v, Violation) else (None,)
+    return all(isinstance(x, str) and x for x in texts) and isinstance(getattr(v, "source", None), Source)
 
 
 def _check_sizes(c: type[Machine]) -> None:
