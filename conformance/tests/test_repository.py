@@ -123,19 +123,19 @@ def imports_up_the_layers(tree: Tree) -> list[str]:
 def modules_with_two_names(tree: Tree) -> list[str]:
     """Imports that would load a module a second time under another name.
 
-    Code imports its own package relatively, for checkers that are given its real path; but a machine file imports the
-    language as a reader's own file does. Tests import by full name: to pytest their parent is ``spec``, not
+    Code imports its own package relatively, for checkers that are given its real path; but a machine file and a
+    worked example import what they need as a reader's own file does. Tests import by full name: to pytest their parent is ``spec``, not
     ``accelspec.spec``.
     """
     found = []
     for path, package, module in tree.packages():
-        is_machine = package == "spec" and not path.startswith("spec/language/")
+        is_readers = package == "spec" and not path.startswith("spec/language/") or "/examples/" in path
         for node in ast.walk(module):
             if not isinstance(node, ast.ImportFrom):
                 continue
             if "/tests/" in path and node.level:
                 found.append(f"{path}:{node.lineno} imports relatively; a test says accelspec.{package}")
-            if "/tests/" not in path and not is_machine and f"{node.module}.".startswith(f"accelspec.{package}."):
+            if "/tests/" not in path and not is_readers and f"{node.module}.".startswith(f"accelspec.{package}."):
                 found.append(f"{path}:{node.lineno} imports {node.module}; its own package is imported relatively")
     return found
 
@@ -151,9 +151,9 @@ def machine_words(tree: Tree) -> list[str]:
 
 
 def long_modules(tree: Tree) -> list[str]:
-    """Python files of more than ``LONGEST_MODULE`` lines without a reason, and reasons that are needed no more."""
+    """Python files (tests apart) of more than ``LONGEST_MODULE`` lines without a reason, and reasons that are needed no more."""
     lengths = {path: len(text.splitlines()) for path, text in tree.python()}
-    too_long = {path for path, length in lengths.items() if length > LONGEST_MODULE}
+    too_long = {path for path, length in lengths.items() if length > LONGEST_MODULE and "/tests/" not in path}
     unexplained = sorted(too_long - LONG_MODULES.keys())
     outdated = sorted(LONG_MODULES.keys() - too_long)
     return [f"{path} has {lengths[path]} lines" for path in unexplained] + [f"{path} is short now" for path in outdated]

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tests: explore search."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

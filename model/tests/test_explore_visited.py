@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tests: explore visited."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tests: lint."""
+
 from __future__ import annotations
 
 from dataclasses import replace

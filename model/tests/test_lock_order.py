@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tests: lock order."""
+
 from __future__ import annotations
 
 from accelspec.model.lock_order import cycle_text, lock_cycles, lock_graph, takers
@@ -87,9 +89,7 @@ def test_one_order_is_proved_for_any_number() -> None:
 def test_both_orders_are_violated_by_a_run_that_takes_both() -> None:
     spec = compile_machine(Mapped)
     (cycle,) = lock_cycles(spec)
-    assert cycle_text(cycle) == (
-        "Device.mutex -> Space.mmap_lock (close), Space.mmap_lock -> Device.mutex (mmap)"
-    )
+    assert cycle_text(cycle) == ("Device.mutex -> Space.mmap_lock (close), Space.mmap_lock -> Device.mutex (mmap)")
     for place in cycle:
         for e in place:
             assert {spec.cases[n].operation for n in takers(spec, e)} == {e.operation}

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tests: progress."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Tests: smt process."""
+
 from __future__ import annotations
 
 import importlib.util

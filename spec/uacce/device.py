@@ -100,8 +100,8 @@ class Devices(Processes):
         """The parent device goes away, or its driver is unbound."""
         require(d.life in (ALLOCATED, REGISTERED))
         with d.mutex:
-            while any(q.device is d and q.listed and q.state is not ZOMBIE for q in Queue):
-                q = any_of(q for q in Queue if q.device is d and q.listed and q.state is not ZOMBIE)
+            while any(q.device is d and q.listed and self.not_done(q) for q in Queue):
+                q = any_of(q for q in Queue if q.device is d and q.listed and self.not_done(q))
                 with q.mutex:
                     self.give_up(q)
                 yield "put_but_mapped"
@@ -110,6 +110,10 @@ class Devices(Processes):
             d.life = REMOVED
         self.put_device(d)
         return DONE("ok", read("uacce_remove", "ops and parent are cleared; nobody is woken"))
+
+    def not_done(self, q: Queue) -> bool:
+        """Has remove still to come to this queue of its list?"""
+        return q.state is not ZOMBIE or q.bonded or any(v.ptes and v.file is q.file for v in Vma)
 
     def unmap_all(self, q: Queue) -> None:
         """unmap_mapping_range: the entries go, the mappings stay."""

@@ -98,7 +98,7 @@ class Uacce(Queues, Laws, SharedRegionLaws):
     known = [
         violates(
             "uacce.I07",
-            "mremap_move.refused",
+            "register.cdev_add_fails",
             "a refused mremap clears the slot (U01); a failing cdev_add loses the character device (U12)",
             read("move_vma, cdev_device_add"),
         ),
@@ -142,7 +142,7 @@ class Uacce(Queues, Laws, SharedRegionLaws):
         ),
         violates(
             "uacce.L03",
-            "remove.ok",
+            "put_q.ok",
             "only a completion wakes; a poll on a dead queue does not even join",
             read("uacce_fops_poll"),
         ),
@@ -160,7 +160,7 @@ class Legacy(Uacce):
     known = [
         violates(
             "uacce.I03",
-            "mmap.ok",
+            "mmap.not_linked",
             "PUT_Q between mmap's check and the callback: two different mutexes (B-09 a)",
             stated("CVE-2026-23063"),
         ),
@@ -210,7 +210,7 @@ class Legacy(Uacce):
         ),
         violates(
             "uacce.I29",
-            "read_threshold.ok",
+            "read_threshold.no_callback",
             "isolate_strategy is shown if either callback exists, and calls the other (U05)",
             read("isolate_strategy_show"),
         ),
@@ -220,7 +220,7 @@ class Legacy(Uacce):
             "the next opener gets a hardware queue that is still mapped (S-06)",
             stated("CVE-2026-23063"),
         ),
-        violates("uacce.L03", "remove.ok", "only a completion wakes", read("uacce_fops_poll")),
+        violates("uacce.L03", "put_q.ok", "only a completion wakes", read("uacce_fops_poll")),
         violates(
             "uacce.L05",
             "remove.stale_cdev",
@@ -313,7 +313,7 @@ class Linux6_1(DanglingSlots, Uacce):
     known = [
         violates(
             "uacce.I07",
-            "mremap_move.refused",
+            "register.cdev_add_fails",
             "a refused mremap frees the region of a live mapping (U01)",
             deduced("move_vma closes the copy"),
         ),
@@ -347,7 +347,7 @@ class Linux6_1(DanglingSlots, Uacce):
             "the wait queue is initialised after get_queue (S-39)",
             deduced("an interrupt takes no mutex"),
         ),
-        violates("uacce.L03", "remove.ok", "only a completion wakes", read("uacce_fops_poll")),
+        violates("uacce.L03", "put_q.ok", "only a completion wakes", read("uacce_fops_poll")),
         violates("uacce.L06", "touch.ok", "as I21", read("uacce_remove")),
     ]
 

@@ -141,10 +141,4 @@ KNOWN = [
         "unregister waits behind the deadlock of close and mmap (S-12)",
         read("uacce_unregister"),
     ),
-    violates(
-        "deadlock",
-        "mmap.mapped_by_driver",
-        "close and mmap of one address space wait for each other (S-12)",
-        read("uacce_fops_release"),
-    ),
 ]
