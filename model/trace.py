@@ -14,7 +14,7 @@ State = tuple[int, ...]  # every value is a small integer: see evaluate.Interpre
 
 @dataclass(frozen=True)
 class Move:
-    """One step: a case, the values of its parameters (in the order of `case.params`), the state after it, the checks that failed.
+    """One step: a case, the values of its parameters (in the order of `case.params`), the state after, failed checks.
 
     Where a check failed the run ends: `after` is then the state before.
     """
@@ -71,11 +71,13 @@ class Trace:
         return len(self.moves)
 
     def states(self) -> Iterator[State]:
+        """The states of the run, the initial one first."""
         yield self.initial
         for m in self.moves:
             yield m.after
 
     def steps(self) -> tuple[Step, ...]:
+        """The run as people read it, a line a move."""
         return tuple(self._step(m) for m in self.moves)
 
     def _step(self, m: Move) -> Step:

@@ -23,6 +23,7 @@ class Status(Enum):
 
     @property
     def holds(self) -> bool:
+        """Is it a pass: for any number of objects, or within what was looked at?"""
         return self in (Status.PROVED, Status.EXHAUSTED, Status.HOLDS_TO)
 
 
@@ -68,6 +69,7 @@ class Budget:
 
     @property
     def elapsed(self) -> float | None:
+        """Seconds since the budget was made; None without a clock."""
         return self.clock() - self._start if self.clock and self._start is not None else None
 
     @property
@@ -77,4 +79,5 @@ class Budget:
 
     @property
     def spent(self) -> bool:
+        """Is it time to end, with what there is?"""
         return self.stop() or (self.left is not None and self.left <= 0)

@@ -124,12 +124,12 @@ def modules_with_two_names(tree: Tree) -> list[str]:
     """Imports that would load a module a second time under another name.
 
     Code imports its own package relatively, for checkers that are given its real path; but a machine file and a
-    worked example import what they need as a reader's own file does. Tests import by full name: to pytest their parent is ``spec``, not
-    ``accelspec.spec``.
+    worked example import what they need as a reader's own file does. Tests import by full name: to pytest their parent
+    is ``spec``, not ``accelspec.spec``.
     """
     found = []
     for path, package, module in tree.packages():
-        is_readers = package == "spec" and not path.startswith("spec/language/") or "/examples/" in path
+        is_readers = (package == "spec" and not path.startswith("spec/language/")) or "/examples/" in path
         for node in ast.walk(module):
             if not isinstance(node, ast.ImportFrom):
                 continue
@@ -151,7 +151,7 @@ def machine_words(tree: Tree) -> list[str]:
 
 
 def long_modules(tree: Tree) -> list[str]:
-    """Python files (tests apart) of more than ``LONGEST_MODULE`` lines without a reason, and reasons that are needed no more."""
+    """Python files, tests apart, of more than ``LONGEST_MODULE`` lines without a reason, and reasons without need."""
     lengths = {path: len(text.splitlines()) for path, text in tree.python()}
     too_long = {path for path, length in lengths.items() if length > LONGEST_MODULE and "/tests/" not in path}
     unexplained = sorted(too_long - LONG_MODULES.keys())

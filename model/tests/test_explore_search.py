@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from accelspec.model.explore import Explored, explore
+from accelspec.model.evaluate import Interpreter
+from accelspec.model.explore import Explored, Reached, conclude, explore
 from accelspec.model.tests import machines
 from accelspec.model.trace import Trace
 from accelspec.model.verdict import Budget, Status
@@ -134,6 +135,21 @@ def test_nothing_looked_at_is_unknown() -> None:
 def test_a_second_replay_has_a_veto(who: Callable[[Trace], bool], status: Status) -> None:
     e = explore(machines.devices(), engine="plain", replay=who)
     assert e.verdict("devices.I02").status is status
+
+
+def test_a_trace_that_is_no_run_is_not_believed() -> None:
+    machine = Interpreter(machines.devices())
+    first, *_, last = machine.initial()
+    wrong = Trace(machine.spec, machine.scope, last, explore(machine.spec).violated["devices.I02"].moves[1:])
+    cases = [1] * len(machine.spec.cases)
+    reached = Reached(
+        1, 1, 1, "", cases, {"devices.I02": wrong, "devices.I01": replace(wrong, moves=())}, {}, frozenset()
+    )
+    e = conclude(machine, "explore:broken", reached, None, None)
+    assert first != last
+    for id in ("devices.I01", "devices.I02"):
+        assert e.verdict(id).status is Status.UNKNOWN
+        assert "does not follow" in e.verdict(id).reason
 
 
 def test_unknown_engine() -> None:

@@ -86,6 +86,29 @@ class Event(Starving):
         return not any(d.asked for d in Device)
 
 
+class Ticking(Machine):
+    """A fair event that goes on for ever, and a call that need not be made."""
+
+    machine = "ticking"
+    revision = "1"
+    document = "ticking.c"
+
+    @event
+    def tick(self, d: Device) -> Result:
+        d.asked = not d.asked
+        return DONE("ticked", read("tick"))
+
+    @operation
+    def serve(self, d: Device) -> Result:
+        d.served = True
+        return OK("ok", read("serve"))
+
+    @eventually("ticking.L01", deduced("the test"), fair=("tick",))
+    def served_one_day(self) -> bool:
+        """Nobody has to serve, however often it ticks."""
+        return all(d.served for d in Device)
+
+
 class Page(Object):
     device: Device
 
@@ -101,7 +124,7 @@ class Pages(Machine):
     @operation
     def fill(self, d: Device) -> Result:
         yield "filling"
-        page = Page(device=d)
+        Page(device=d)
         return OK("ok", read("fill"))
 
     @eventually("pages.L01", deduced("the test"), fair=("fill",))
@@ -141,6 +164,16 @@ def test_an_event_may_always_come_too_late(engine: str) -> None:
     assert around == {"busy"}
     states = list(trace.states())
     assert states[trace.loop] == states[-1]
+
+
+@ENGINES
+def test_what_is_fair_is_taken_on_the_way_round(engine: str) -> None:
+    v = verdicts(Ticking, engine)["ticking.L01"]
+    assert v.status is Status.VIOLATED
+    trace = v.trace
+    assert trace is not None
+    assert trace.loop == 0
+    assert [m.case.operation for m in trace.moves] == ["tick", "tick"]
 
 
 @ENGINES

@@ -125,10 +125,12 @@ def test_vacuous_laws() -> None:
     high = Eq(Read(machines.LEVEL, (x,)), machines.number(7))
     there = Eq(Read(machines.LEVEL, (x,)), machines.number(3))
     old = Eq(Read(machines.LEVEL, (x,), True), machines.number(7))
+    below = Eq(Read(machines.LEVEL, (x,), True), machines.number(2))  # no device is at 2 and at 3, but one was
     spec.properties += [
         machines.law("devices.I11", Form.ALWAYS, All(x, Implies(high, Read(machines.FAST, (x,))))),
         machines.law("devices.I12", Form.ALWAYS, And(All(x, Implies(there, TRUE)), All(x, Implies(there, Not(high))))),
         machines.law("devices.I13", Form.ALWAYS, All(x, Implies(And(old, there), Read(machines.FAST, (x,))))),
+        machines.law("devices.I14", Form.ALWAYS, All(x, Implies(And(below, there), Read(machines.FAST, (x,))))),
         machines.law("devices.R11", Form.SOMETIMES, Any_(x, high)),
     ]
     told = [f.what for f in lint(spec, explore(spec)) if "I1" in f.what or "R1" in f.what]

@@ -40,9 +40,8 @@ class Driver(Machine):
 
     @operation
     def close(self, d: Device, s: Space) -> Result:
-        with d.mutex:
-            with s.mmap_lock:
-                yield "unmapping"
+        with d.mutex, s.mmap_lock:
+            yield "unmapping"
         return OK("ok", read("close"))
 
     @check("driver.I01", LOCK_GRAPH, deduced("the test"))
@@ -55,9 +54,20 @@ class Mapped(Driver):
 
     @operation
     def mmap(self, d: Device, s: Space) -> Result:
-        with s.mmap_lock:
-            with d.mutex:
-                yield "mapping"
+        with s.mmap_lock, d.mutex:
+            yield "mapping"
+        return OK("ok", read("mmap"))
+
+
+class AtOnce(Driver):
+    """Both locks are taken in one step, in the other order."""
+
+    revision = "4"
+
+    @operation
+    def mmap(self, d: Device, s: Space) -> Result:
+        with s.mmap_lock, d.mutex:
+            yield "mapping"
         return OK("ok", read("mmap"))
 
 
@@ -67,9 +77,8 @@ class Never(Driver):
     @operation
     def mmap(self, d: Device, s: Space) -> Result:
         require(False)
-        with s.mmap_lock:
-            with d.mutex:
-                yield "mapping"
+        with s.mmap_lock, d.mutex:
+            yield "mapping"
         return OK("ok", read("mmap"))
 
 
@@ -100,6 +109,12 @@ def test_both_orders_are_violated_by_a_run_that_takes_both() -> None:
     assert {m.case.operation for m in trace.moves} == {"close", "mmap"}
     assert v["deadlock"].status is Status.VIOLATED
     assert v["deadlock"].reason.count("holding") == 2
+
+
+def test_locks_that_are_taken_in_one_step_have_an_order_too() -> None:
+    trace = verdicts(AtOnce)["driver.I01"].trace
+    assert trace is not None
+    assert {m.case.operation for m in trace.moves} == {"close", "mmap"}
 
 
 def test_a_cycle_that_no_run_takes_is_not_violated_and_not_proved() -> None:
