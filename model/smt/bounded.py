@@ -47,7 +47,7 @@ class Bounded:
         self.depth = -1
         self.reason = ""  # why it stopped, if it did not reach the depth that was asked for
         u = self.unrolling
-        met = {o.property for c in spec.cases for o in checks(c)}
+        met = {o.id for c in spec.cases for o in checks(c)}
         self._at_steps = {id: u.fails(id) for id, p in self.open.items() if p.form is Form.CHECK and id in met}
         self._behind = {id: u.broken(p) for id, p in self.open.items() if p.form is not Form.CHECK}
         for id, p in self.open.items():

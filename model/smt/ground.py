@@ -163,7 +163,7 @@ class Ground:
         """The case, from the state `now`."""
         env = self.arguments(case)
         taken = self.scalars.conj([*(self._parameter(p, env) for p in case.params), self.at_now(case.guard, env)])
-        done = tuple((o.property, self.at_now(o.goal, env)) for o in checks(case))
+        done = tuple((o.id, self.at_now(o.goal, env)) for o in checks(case))
         writes: dict[int, Value] = {}
         for a in () if case.crashes else case.effects:
             self._write(a, list(a.binders), env, writes)

@@ -59,17 +59,23 @@ class Induction:
         """
         asked = {p.id for p in [*candidates, *goals]}
         if with_checks:
-            asked |= {o.property for c in self.spec.cases for o in checks(c)}
+            asked |= {o.id for c in self.spec.cases for o in checks(c)}
         failed = self.refuter.initially(candidates)
         self._drop(self.refuter.round, candidates, goals, asked, failed)
         self.in_scope |= asked - set(failed)
         failed |= self.prover.initially([p for p in candidates if p.id not in failed])
-        while self._drop(self.prover.round, candidates, goals, asked, failed, once=True):
+        while self._drop(self._unbounded, candidates, goals, asked, failed, once=True):
             self._drop(self.refuter.round, candidates, goals, asked, failed)
         self.invariants += [p for p in candidates if p.id not in failed]
         self.resisting = {id: r for id, r in self.resisting.items() if id not in asked} | failed
         self.proved |= (shown := asked - set(failed))
         return shown
+
+    def _unbounded(
+        self, held: Sequence[Property], properties: Sequence[Property], asked: set[str]
+    ) -> dict[str, Resistance]:
+        """A round of proofs, with a hint from the small scope which laws each needs."""
+        return self.prover.round(held, properties, asked, self.refuter.reliances(held, properties, asked))
 
     def _drop(
         self,
@@ -137,7 +143,7 @@ def applies(spec: Specification, p: Property) -> bool:
 def verdicts(engine: Induction) -> Iterator[Verdict]:
     """What the engine found out, property by property."""
     spec, elapsed = engine.spec, engine.budget.elapsed
-    met = dict.fromkeys(o.property for case in spec.cases for o in checks(case))
+    met = dict.fromkeys(o.id for case in spec.cases for o in checks(case))
     done = {case.operation for case in spec.cases if case.outcome is not None and not case.crashes}
     loops = cycles(spec)
     for p in every(spec):

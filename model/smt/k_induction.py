@@ -38,7 +38,7 @@ class KInduction:
     ) -> None:
         self.unrolling, self.budget = unrolling, budget or Budget()
         u = unrolling
-        met = {o.property for c in u.spec.cases for o in checks(c)}
+        met = {o.id for c in u.spec.cases for o in checks(c)}
         wanted = [p for p in candidates if applies(p) and p.form is not Form.SOMETIMES]
         self._at_steps = {p.id: u.fails(p.id) for p in wanted if p.form is Form.CHECK and p.id in met}
         self._behind = {p.id: u.broken(p) for p in wanted if p.form is not Form.CHECK and not is_range(p.id)}

@@ -38,7 +38,16 @@ from ..program import conjuncts
 from ..ranges import range_checks
 
 BY_INDUCTION = (Class.STATE, Class.STEP, Class.COUNT)  # the classes of property that obligations can decide
+Place = int | str  # of an obligation within its case: the number of a check, or the id of a property
 Effects = dict[str, list[Assign]]  # the name of a field -> what is written to it, in order
+
+
+@dataclass(frozen=True)
+class Reliance:
+    """What a proof needs: laws, by their ids, and the checks of the case that were passed, by their numbers."""
+
+    laws: frozenset[str]
+    checks: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -48,10 +57,15 @@ class Obligation:
     A check is an obligation at the place where it stands: the checks before it were passed.
     """
 
-    property: str
+    id: str  # of the property
     goal: Term
     case: Case | None = None
-    is_check: bool = False
+    check: int | None = None  # which of the case's checks it is
+
+    @property
+    def place(self) -> Place:
+        """What tells it from the others of its case."""
+        return self.id if self.check is None else self.check
 
     def row(self) -> str:
         """Where it arises, for people: "put_q.ok"."""
@@ -102,10 +116,9 @@ def _guarded(a: Assign, real: set[Var]) -> Assign:
 
 def checks(case: Case) -> Iterator[Obligation]:
     """The asserts of the case in their order, then the writes to small numbers: each must stay in its range."""
-    for c in case.checks:
-        yield Obligation(c.property, c.term, case, is_check=True)
-    for id, term in range_checks(case).items():
-        yield Obligation(id, term, case, is_check=True)
+    terms = [*((c.property, c.term) for c in case.checks), *range_checks(case).items()]
+    for n, (id, term) in enumerate(terms):
+        yield Obligation(id, term, case, n)
 
 
 def preserved(p: Property, case: Case, written: Effects) -> Obligation | None:
@@ -196,7 +209,7 @@ def obligations(spec: Specification, properties: list[Property]) -> list[tuple[C
 def every(spec: Specification) -> list[Property]:
     """The specification's properties, and those that it need not spell out: every small number stays in its range."""
     known = {p.id for p in spec.properties}
-    met = dict.fromkeys(o.property for c in spec.cases for o in checks(c))
+    met = dict.fromkeys(o.id for c in spec.cases for o in checks(c))
     return [*spec.properties, *(written_in_range(id) for id in met if id not in known)]
 
 

@@ -7,7 +7,7 @@ Without quantifiers the solver finds states quickly that it would look for in va
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import z3
 
@@ -16,7 +16,7 @@ from accelspec.spec.language.terms import substitute
 
 from ..verdict import Budget
 from .ground import Ground, Step
-from .obligations import arguments, fields_of, standing
+from .obligations import Place, Reliance, arguments, fields_of, standing
 from .resistance import Counterexample, Resistance
 from .scalars import Value
 
@@ -27,9 +27,14 @@ EFFORT = 10_000_000  # z3's resource units for one question
 class Goal:
     """What must hold where a case is taken: `holds` over the state before it and its arguments."""
 
-    property: str
+    id: str  # of the property
     holds: Value
-    is_check: bool = False
+    place: Place
+
+    @property
+    def is_check(self) -> bool:
+        """Is it an assert, or a write that must stay in its range?"""
+        return isinstance(self.place, int)
 
 
 class Refuter:
@@ -57,39 +62,64 @@ class Refuter:
         """Which of the properties are false in some initial state?"""
         solver = self._solver()
         solver.add(*self.ground.initial())
-        goals = [
-            Goal(p.id, self.ground.value(standing(p.term), {}, self.ground.now, self.ground.old)) for p in candidates
-        ]
+        g = self.ground
+        goals = [Goal(p.id, g.value(standing(p.term), {}, g.now, g.old), p.id) for p in candidates]
         broken: dict[str, Resistance] = {}
         self._ask(solver, goals, None, broken)
         return broken
 
     def round(self, held: Sequence[Property], properties: Sequence[Property], asked: set[str]) -> dict[str, Resistance]:
         """Which of the asked properties and checks can some case break, if all of `held` hold before it?"""
-        solver = self._solver()
-        solver.add(*(self.ground.scalars.expression(self.law(p), bool) for p in held))
+        k, solver = self.ground.scalars, self._solver()
+        solver.add(*(k.expression(self.law(p)) for p in held))
         broken: dict[str, Resistance] = {}
         for n, step in enumerate(self.steps):
             passed: list[Value] = []
             goals = []
-            for g in self.goals(n, step, [p for p in properties if p.id in asked]):
-                if g.property in asked:
-                    goals.append(
-                        Goal(
-                            g.property,
-                            self.ground.scalars.disj(
-                                [self.ground.scalars.negation(self.ground.scalars.conj(passed)), g.holds]
-                            ),
-                        )
-                    )
+            for g in self.goals(n, [p for p in properties if p.id in asked]):
+                if g.id in asked:
+                    goals.append(replace(g, holds=k.disj([k.negation(k.conj(passed)), g.holds])))
                 if g.is_check:
                     passed.append(g.holds)
             if any(g.holds is not True for g in goals):
                 solver.push()
-                solver.add(self.ground.scalars.expression(step.taken))
+                solver.add(k.expression(step.taken))
                 self._ask(solver, goals, step.case, broken)
                 solver.pop()
         return broken
+
+    def reliances(
+        self, held: Sequence[Property], properties: Sequence[Property], asked: set[str]
+    ) -> dict[tuple[int, Place], Reliance]:
+        """What is enough, in this scope, to show each obligation of the asked properties; what cannot be is left out.
+
+        The keys are the numbers of the cases and the places of the obligations in them.
+        """
+        k, solver, out = self.ground.scalars, self._solver(), dict[tuple[int, Place], Reliance]()
+        laws = {f"law {n}": p.id for n, p in enumerate(held)}
+        for name, p in zip(laws, held, strict=True):
+            solver.add(z3.Implies(z3.Bool(name, k.context), k.expression(self.law(p))))
+        for n, step in enumerate(self.steps):
+            goals = self.goals(n, [p for p in properties if p.id in asked])
+            solver.push()
+            solver.add(k.expression(step.taken))
+            numbers = {f"check {g.place}": g.place for g in goals if isinstance(g.place, int)}
+            for name, i in numbers.items():
+                solver.add(z3.Implies(z3.Bool(name, k.context), k.expression(goals[i].holds)))
+            for g in goals:
+                if g.id in asked and not self.budget.spent:
+                    before = [name for name, i in numbers.items() if not g.is_check or i < int(g.place)]
+                    solver.push()
+                    solver.add(z3.Not(k.expression(g.holds)))
+                    if solver.check([z3.Bool(x, k.context) for x in (*laws, *before)]) == z3.unsat:
+                        core = {x.decl().name() for x in solver.unsat_core()}
+                        out[n, g.place] = Reliance(
+                            frozenset(laws[x] for x in core if x in laws),
+                            frozenset(numbers[x] for x in core if x in numbers),
+                        )
+                    solver.pop()
+            solver.pop()
+        return out
 
     def _ask(self, solver: Value, goals: Sequence[Goal], case: Case | None, broken: dict[str, Resistance]) -> None:
         """All at once, as long as some goal can be false; each answer says which."""
@@ -97,7 +127,7 @@ class Refuter:
         while left:
             if self.budget.spent:
                 for g in left:
-                    broken.setdefault(g.property, Resistance()).unasked = True
+                    broken.setdefault(g.id, Resistance()).unasked = True
                 return
             solver.push()
             solver.add(z3.Or([z3.Not(self.ground.scalars.expression(g.holds)) for g in left]))
@@ -109,14 +139,14 @@ class Refuter:
             place = case.id if case else "the initial state"
             if model is None:
                 if len(left) == 1:
-                    broken.setdefault(left[0].property, Resistance()).gave_up.append(place)
+                    broken.setdefault(left[0].id, Resistance()).gave_up.append(place)
                     return
                 for g in left:
                     self._ask(solver, [g], case, broken)
                 return
             false = [g for g in left if not self._true(model, g.holds)]
             for g in false:
-                r = broken.setdefault(g.property, Resistance())
+                r = broken.setdefault(g.id, Resistance())
                 r.rows.append(place)
                 if self.explain and r.example is None:
                     r.example = self._small(solver, g, case)
@@ -128,16 +158,17 @@ class Refuter:
         """The law, of the state `now` and the one before it."""
         return self.ground.value(p.term, {}, self.ground.now, self.ground.old)
 
-    def goals(self, n: int, step: Step, properties: Sequence[Property]) -> list[Goal]:
+    def goals(self, n: int, properties: Sequence[Property]) -> list[Goal]:
         """What must hold where case number n is taken: its checks in order, then what is true behind it."""
-        out = [Goal(id, ok, is_check=True) for id, ok in step.checks]
+        step = self.steps[n]
+        out = [Goal(id, ok, i) for i, (id, ok) in enumerate(step.checks)]
         written = {self.ground.layout.cells[i][0].name for i in step.writes}
         for p in () if step.case.crashes else properties:
             if p.form is Form.AFTER:
                 if step.case.operation == p.operation and step.case.outcome is not None:
-                    out.append(Goal(p.id, self._behind(n, step, p)))
+                    out.append(Goal(p.id, self._behind(n, step, p), p.id))
             elif p.form is Form.ALWAYS and (p.id in self._over_step or written & fields_of(p.term)):
-                out.append(Goal(p.id, self._behind(n, step, p)))
+                out.append(Goal(p.id, self._behind(n, step, p), p.id))
         return out
 
     def _behind(self, n: int, step: Step, p: Property) -> Value:

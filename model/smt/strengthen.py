@@ -144,10 +144,11 @@ class Shape:
 
     def telling(self, state: State) -> Iterator[Property]:
         """Clauses that are true in all samples and false of some object in this state, shortest first."""
-        if not self.rows:
-            return
         found = 0
         for row in self._rows(state):
+            if not self.rows:  # no sample has such an object
+                yield self._lemma([])
+                return
             if row in self.rows:
                 continue
             false = [n for n in range(len(self.literals)) if not row >> n & 1]
@@ -166,6 +167,6 @@ class Shape:
     def _lemma(self, literals: Sequence[Term]) -> Property:
         there = Not(Eq(self.x, none(self.kind))) if self.live is None else Read(self.live, (self.x,))
         term = All(self.x, Implies(there, Or(*literals)))
-        text = " or ".join(map(show, literals))
+        text = " or ".join(map(show, literals)) or f"there is no {self.kind.name}"
         source = deduced("found by the prover")
         return Property(f"lemma:{text}", "found", Form.ALWAYS, Class.STATE, term, text, source, "", 0, lemma=True)

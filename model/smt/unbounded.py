@@ -1,92 +1,125 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proofs for any number of objects: the obligations of a specification, asked of z3 with quantifiers.
 
-An obligation is first tried by instantiating quantifiers at the terms at hand alone: where there is a proof that
-finds it fast, and where there is none it gives up fast.  Only then does the solver also look for models.
+What makes such questions hard is not the proof but the many laws that it does not need.  So an obligation is first
+asked with those laws alone that are enough in a small scope, and without looking for models; only if that fails with
+all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import z3
 
-from accelspec.spec.language.specification import Case, Property, Specification
+from accelspec.spec.language.specification import Property, Specification
 
 from ..verdict import Budget
 from .encode import Encoding
-from .obligations import Obligation, obligations, standing, taken
+from .obligations import Obligation, Place, Reliance, fields_of, obligations, standing, taken
 from .resistance import Resistance
 
-QUICK, EFFORT = 3_000_000, 10_000_000  # z3's resource units for one question: the same answer on every machine
+QUICK, EFFORT = 2_000_000, 10_000_000  # z3's resource units for one question: the same answer on every machine
+
+Key = tuple[int, Place]  # the number of a case, and the place of an obligation in it
 
 
 class Prover:
-    """One specification with unbounded kinds."""
+    """One specification with unbounded kinds, and what was shown so far from which laws."""
 
     def __init__(self, spec: Specification, budget: Budget | None = None, effort: int = EFFORT) -> None:
         self.spec, self.budget, self.effort = spec, budget or Budget(), effort
         self.encoding = Encoding(spec)
         self.axioms = list(self.encoding.axioms())
         self.queries = 0
+        self._shown: dict[Key, frozenset[str]] = {}
 
     def initially(self, candidates: Sequence[Property]) -> dict[str, Resistance]:
         """Which of the properties are not shown to hold in every initial state?"""
         solver = self._solver()
         solver.add(*self.encoding.initial())
         broken: dict[str, Resistance] = {}
-        self._decide(
-            solver, [Obligation(p.id, standing(p.term)) for p in candidates], {p.id for p in candidates}, broken
-        )
+        for p in candidates:
+            o = Obligation(p.id, standing(p.term))
+            if not self.budget.spent:
+                self._note(broken, o, self._ask(solver, self.encoding.term(o.goal), models=True))
+            else:
+                broken.setdefault(p.id, Resistance()).unasked = True
         return broken
 
-    def round(self, held: Sequence[Property], properties: Sequence[Property], asked: set[str]) -> dict[str, Resistance]:
-        """Which of the asked properties and checks are not shown, at some case, to follow from `held`?"""
+    def round(
+        self,
+        held: Sequence[Property],
+        properties: Sequence[Property],
+        asked: set[str],
+        enough: Mapping[Key, Reliance],
+    ) -> dict[str, Resistance]:
+        """Which of the asked properties and checks are not shown, at some case, to follow from `held`?
+
+        `enough` says which laws and checks are enough in a small scope.
+        """
+        laws = {p.id: p for p in held}
         solver = self._solver()
-        solver.add(*(self.encoding.term(p.term) for p in held))
         broken: dict[str, Resistance] = {}
-        for case, found in self._obligations([p for p in properties if p.id in asked]):
-            if any(o.property in asked for o in found):
+        for n, (case, found) in enumerate(obligations(self.spec, [p for p in properties if p.id in asked])):
+            open_ = [o for o in found if o.id in asked and not self._shown.get((n, o.place), {""}) <= laws.keys()]
+            if open_:
                 solver.push()
                 solver.add(self.encoding.term(taken(case)))
-                self._decide(solver, found, asked, broken)
+                for o in open_:
+                    if self.budget.spent:
+                        broken.setdefault(o.id, Resistance()).unasked = True
+                    else:
+                        self._prove(solver, (n, o.place), o, found, laws, enough, broken)
                 solver.pop()
         return broken
 
-    def _obligations(self, properties: list[Property]) -> list[tuple[Case, list[Obligation]]]:
-        return obligations(self.spec, properties)
-
-    def _decide(self, solver: Any, found: Sequence[Obligation], asked: set[str], broken: dict[str, Resistance]) -> None:
-        """Ask for all at once; if that fails one by one.  What stands behind a check may assume it."""
-        passed: list[Any] = []
-        goals: list[tuple[Obligation, Any]] = []
-        for o in found:
-            goal = self.encoding.term(o.goal)
-            if o.property in asked:
-                goals.append((o, z3.Implies(z3.And(passed), goal) if passed else goal))
-            if o.is_check:
-                passed.append(goal)
-        if len(goals) > 1 and self._shown(solver, z3.And([g for _, g in goals]), quick=True) == z3.unsat:
-            return
-        for o, goal in goals:
+    def _prove(
+        self,
+        solver: Any,
+        key: Key,
+        o: Obligation,
+        found: Sequence[Obligation],
+        laws: Mapping[str, Property],
+        enough: Mapping[Key, Reliance],
+        broken: dict[str, Resistance],
+    ) -> None:
+        """Ask with few laws, with more, with all, and then also for models."""
+        before = [c for c in found if c.check is not None and (o.check is None or c.check < o.check)]
+        few = enough.get(key, Reliance(frozenset()))
+        first = (few.laws | {o.id}) & laws.keys()
+        about = fields_of(o.goal)
+        more = first | {id for id, p in laws.items() if fields_of(p.term) <= about}
+        answer = z3.unknown
+        for ids, models in ((first, False), (more, False), (first, True), (laws.keys(), False), (laws.keys(), True)):
+            passed = before if ids is not first else [c for c in before if c.check in few.checks]
+            solver.push()
+            solver.add(
+                *(self.encoding.term(laws[id].term) for id in ids), *(self.encoding.term(c.goal) for c in passed)
+            )
+            answer = self._ask(solver, self.encoding.term(o.goal), models)
+            solver.pop()
+            if answer == z3.unsat:
+                self._shown[key] = frozenset(ids)
+                return
             if self.budget.spent:
-                broken.setdefault(o.property, Resistance()).unasked = True
-            elif (answer := self._shown(solver, goal)) != z3.unsat:
-                r = broken.setdefault(o.property, Resistance())
-                (r.rows if answer == z3.sat else r.gave_up).append(o.row())
+                break
+        self._note(broken, o, answer)
 
-    def _shown(self, solver: Any, goal: Any, quick: bool = False) -> Any:
+    def _note(self, broken: dict[str, Resistance], o: Obligation, answer: Any) -> None:
         """Only `unsat` is proof; `sat` is a state that breaks it, of whatever size."""
+        if answer != z3.unsat:
+            r = broken.setdefault(o.id, Resistance())
+            (r.rows if answer == z3.sat else r.gave_up).append(o.row())
+
+    def _ask(self, solver: Any, goal: Any, models: bool) -> Any:
+        self.queries += 1
         solver.push()
         solver.add(z3.Not(goal))
-        answer = z3.unknown
-        for models in (False,) if quick else (False, True):
-            if answer == z3.unknown and not self.budget.spent:
-                self.queries += 1
-                solver.set("mbqi", models)
-                solver.set("rlimit", self.effort if models else QUICK)
-                answer = solver.check()
+        solver.set("mbqi", models)
+        solver.set("rlimit", self.effort if models else QUICK)
+        answer = solver.check()
         solver.pop()
         return answer
 
