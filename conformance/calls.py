@@ -20,7 +20,7 @@ from accelspec.spec.language.terms import Kind
 
 Objects = tuple[tuple[Kind, int], ...]
 
-MEMORY = 200_000  # offers kept in mind, over all states
+MEMORY = 20_000  # states and operations kept in mind; each holds all moves of the operation there
 
 
 @dataclass(frozen=True)

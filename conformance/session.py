@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from accelspec.model.trace import State
@@ -46,7 +46,17 @@ class Session:
     target: Target
     coverage: Coverage
     system: System = field(init=False)
+    operations: Sequence[str] = field(
+        init=False
+    )  # what both specification and target know, in the specification's order
+    concurrent: Concurrent | None = field(init=False)  # the target, if it can make two calls at once
     _releases: list[str] = field(default_factory=list)  # operations that gave something back, the useful ones first
+
+    def __post_init__(self) -> None:
+        known = self.target.operations
+        self.operations = [op for op in self.oracle.spec.operations() if known is None or op in known]
+        self.concurrent = self.target if isinstance(self.target, Concurrent) else None
+        self._failures = self.target.failures
 
     def begin(self, system: System) -> None:
         """A fresh system."""
@@ -65,8 +75,8 @@ class Session:
 
     def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> Performed:
         """Two calls at once, of a target that can; counts as two."""
-        assert isinstance(self.target, Concurrent)
-        first, second = self.target.meet(call, other, schedule)
+        assert self.concurrent is not None
+        first, second = self.concurrent.meet(call, other, schedule)
         done = self.oracle.step(call, first, Met(other, schedule, second))
         if isinstance(done, Disagreement):
             raise Disagreed(done)
@@ -76,7 +86,7 @@ class Session:
 
     def refuses_meeting(self, call: Call, other: Call) -> str:
         """Why two calls must not be made at once; empty if they may."""
-        if not isinstance(self.target, Concurrent):
+        if self.concurrent is None:
             return "the target makes one call at a time"
         return self.oracle.refuses_meeting(call, other)
 
@@ -84,13 +94,7 @@ class Session:
 
     def usable(self, offer: Offer) -> bool:
         """Can the target be asked for it, without anything going wrong that the specification knows of?"""
-        failures = self.target.failures
-        return not offer.unsafe and (failures is None or offer.fails <= failures)
-
-    def operations(self) -> list[str]:
-        """What both specification and target know, in the specification's order."""
-        known = self.target.operations
-        return [op for op in self.oracle.spec.operations() if known is None or op in known]
+        return not offer.unsafe and (self._failures is None or offer.fails <= self._failures)
 
     def call(self, offer: Offer, candidate: Candidate, errnos: Iterable[str] = ()) -> Call | None:
         """The offer in the target's words; None if the target never named an object that it speaks about."""
@@ -110,9 +114,9 @@ class Session:
 
         a leak is a finding.
         """
-        order = self._releases or self.operations()
+        order = self._releases or self.operations
         for _ in range(MOST_DRAIN):
-            call = next(self._releasing(order), None) or next(self._releasing(self.operations()), None)
+            call = next(self._releasing(order), None) or next(self._releasing(self.operations), None)
             if call is None:
                 break
             self.perform(call)
@@ -121,7 +125,7 @@ class Session:
         if (leak := self.oracle.leftovers(self.target.leftovers())) is not None:
             raise Disagreed(leak)
 
-    def _releasing(self, operations: list[str]) -> Iterator[Call]:
+    def _releasing(self, operations: Sequence[str]) -> Iterator[Call]:
         """The calls after which certainly less is in use."""
         candidate = self.oracle.candidates[0]
         now = self.in_use(candidate.state)

@@ -162,11 +162,11 @@ def generated(
                 {c: st.sampled_from(values) for c, (_, values) in oracle.naming.open_cells.items()}
             )
         )(lambda self, cells: self.begin(cells)),
-        "nothing": precondition(lambda self: not any(map(self.offered, steering.session.operations())))(
+        "nothing": precondition(lambda self: not any(map(self.offered, steering.session.operations)))(
             rule()(lambda self: None)
         ),
     }
-    for operation in steering.session.operations():
+    for operation in steering.session.operations:
         namespace[f"do_{operation}"] = _rule(operation)
     return type(f"{oracle.spec.machine}_machine", (TargetMachine,), namespace)
 

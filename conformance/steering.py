@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from accelspec.model.trace import State
 from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Case, Param, Role
 
@@ -22,7 +21,7 @@ from .calls import Offer, failure
 from .matching import Candidate
 from .reasons import conjuncts
 from .session import Session
-from .targets import Call, Concurrent
+from .targets import Call
 
 SUCCEEDING = 0.6
 RACED = 0.8  # of the calls that are drawn for a meeting, how many are to succeed
@@ -50,11 +49,11 @@ class Steering:
     _fresh: int = 0
     _rows: dict[str, list[str]] = field(default_factory=dict)
     _errnos: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _visits: Counter[State] = field(default_factory=Counter)  # states that drawn calls would lead to
+    _visits: Counter[int] = field(default_factory=Counter)  # by hash, states that drawn calls would lead to
     _unsafe: dict[str, str] = field(default_factory=dict)  # row -> why calls that may take it were not made
 
     def __post_init__(self) -> None:
-        self._operations = self.session.operations()
+        self._operations = list(self.session.operations)
         for row, cases in self.session.oracle.spec.rows().items():
             if not all(case.crashes for case in cases):
                 self._rows.setdefault(cases[0].operation, []).append(row)
@@ -92,11 +91,11 @@ class Steering:
         row = random.choices(list(offers), [self.weight(r) for r in offers])[0]
         offer = random.choice(offers[row])
         after = offer.ways[0].after
-        novelty = SAME if after == candidate.state else 1 / (1 + self._visits[after])
+        novelty = SAME if after == candidate.state else 1 / (1 + self._visits[hash(after)])
         call = self.call(offer, candidate, random)
         if call is None or self.session.oracle.refuses(call):
             return None, 0
-        self._visits[after] += 1
+        self._visits[hash(after)] += 1
         return call, ROWS * self.weight(row) + novelty
 
     def draw_meeting(self, random: Random) -> tuple[Call, Call, tuple[int, ...]] | None:
@@ -104,7 +103,7 @@ class Steering:
         interruptions.
         """
         stepped = [op for op in self._operations if op in self.session.oracle.spec.steps]
-        if not stepped or not isinstance(self.session.target, Concurrent):
+        if not stepped or self.session.concurrent is None:
             return None
         call = None
         for operation in random.sample(stepped, len(stepped)):
