@@ -298,6 +298,19 @@ class Laws(Corner):
         """After a mix the first box has the colour that was asked for."""
         return implies(result is OK, b.colour is x and (c.on is old(c).on)) and implies(result is EINVAL, b is c)
 
+    @operation
+    def forget(self, b: Box, c: Box, x: Colour) -> Result:
+        b.colour = x
+        yield "forgot"
+        if when(b.on):
+            b.colour = GREEN
+        return OK("ok", TEST)
+
+    @after("forget", "corner.A03", STEP, TEST)
+    def forgotten(self, b: Box, c: Box, x: Colour, result: Errno) -> bool:
+        """A law about an argument that the call itself does not need any more."""
+        return implies(b is c, b.colour is x or old(b).on or result is not OK)
+
     @after("make", "corner.A02", STEP, TEST)
     def made(self, b: Box, result: Errno) -> bool:
         """The last item is a new one, and it knows the one before."""

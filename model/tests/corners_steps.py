@@ -75,6 +75,18 @@ class PatchedLock(AnswerInLock):
         b.count = 2
 
 
+class EmptyBlocks(AnswerInLock):
+    """Everything that stood in a block is dropped, or is an effect only."""
+
+    revision = "4"
+    drops = ("look.blue", "do.failed")
+
+    @replaces("do.was_on")
+    def was_on(self, b: Box) -> None:
+        if when(b.on):
+            b.count = 1
+
+
 class HelperInLock(Corner):
     """A helper takes a lock of its own, and may raise inside it."""
 
@@ -276,6 +288,7 @@ NEVER = {"do.taken_again", "again.not_blank"}  # rows that cannot be reached: th
 CORNERS: list[type[Machine]] = [
     AnswerInLock,
     PatchedLock,
+    EmptyBlocks,
     HelperInLock,
     HelperUnderLock,
     LockOfFreed,

@@ -14,6 +14,7 @@ Every statement keeps its file and line, so a traceback points into the machine 
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FunctionType
@@ -92,7 +93,9 @@ class _Builder:
         self._stepping[attribute] = any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in ast.walk(node))
         module = ast.fix_missing_locations(ast.Module([node], []))
         space: dict[str, Any] = {}
-        exec(compile(module, m.file.path, "exec", dont_inherit=True, optimize=0), space)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # the file itself has warned
+            exec(compile(module, m.file.path, "exec", dont_inherit=True, optimize=0), space)
         made: FunctionType = space[m.name]
         setattr(self.found, attribute, FunctionType(made.__code__, m.globals, m.name))
 

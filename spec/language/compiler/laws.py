@@ -20,9 +20,15 @@ from .path import Frame, Path
 
 
 class Compiler(Operations):
+    """Reads a whole revision."""
+
     def compile(self) -> Specification:
+        """Operations first, then the laws about them."""
         self.spec.file = where(self.machine)[0]
         roles = {n: self.assembly.marks(n) for n in self.assembly.names()}
+        for n, marks in roles.items():
+            if marks.get("role") is Form.AFTER and (law := self.assembly.method(n)) is not None:
+                self.asked.setdefault(marks["operation"], set()).update(law.parameters())
         for n, marks in roles.items():
             if marks.get("role") in ("operation", "event"):
                 self.operation(n, marks["role"] == "event")

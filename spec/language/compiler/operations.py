@@ -51,7 +51,7 @@ class Operations(Steps):
         self.operation_name, self.is_event = name, event
         self.points, self._answers = {}, {}
         env: dict[str, Term] = {n: Var(n, t) for n, t in self.parameters(m, optional=False).items()}
-        p = Path(Frame(m, env))
+        p = Path(Frame(m, env), given={n: v for n, v in env.items() if n in self.asked.get(name, ())})
         for v in env.values():
             assert isinstance(v, Var)
             p.params.append(Param(v, Role.GIVEN, self.live(v) if isinstance(v.type, Kind) else TRUE))

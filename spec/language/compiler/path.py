@@ -103,6 +103,7 @@ class Path:
     reads: list[tuple[Field, tuple[Term, ...]]] = field(default_factory=list)
     callers: list[Caller] = field(default_factory=list)
     locks: list[Held] = field(default_factory=list)
+    given: dict[str, Term] = field(default_factory=dict)  # the arguments of which laws speak when the call has ended
     call: Term | None = None  # the call in flight, after its first step
     step: str = ""  # the label at which it stood
     heads: set[int] = field(default_factory=set)  # loops entered in this step

@@ -41,9 +41,9 @@ class Steps(Effects):
 
     def __init__(self, machine: type[Machine]) -> None:
         super().__init__(machine)
-        self.points: dict[
-            tuple[str, int, int], int
-        ] = {}  # of the operation being read: where a step ends -> its number
+        # of the operation being read: where a step ends -> its number, and the names that are known behind it
+        self.points: dict[tuple[str, int, int], tuple[int, set[str]]] = {}
+        self.asked: dict[str, set[str]] = {}  # operation -> the arguments of which laws speak when it has ended
         self._holders: list[tuple[Kind, int, Read, Var, Term]] = []  # points at which a call holds a lock
 
     def follow(self, todo: Todo, p: Path) -> None:
@@ -115,49 +115,56 @@ class Steps(Effects):
         key = (m.file.path, s.lineno, s.col_offset)
         seen = key in self.points
         labels = self.spec.steps.setdefault(op, [])
+        saved = self.saved(p, k, todo)
         if not seen:
             if len(labels) == MOST_STEPS:
-                raise m.error(s, f"more than {MOST_STEPS} steps in one operation")
-            self.points[key] = len(labels) + 1
+                raise m.error(s, f"more than {MOST_STEPS} steps in one operation", "Make two operations of it.")
+            self.points[key] = len(labels) + 1, set(saved)
             held = [written(x.written) for x in p.locks]
             labels.append(label + (f", holding {', '.join(held)}" if held else ""))
-        point = self.points[key]
+        point, known = self.points[key]
+        if lacking := sorted(known - set(saved)):
+            remedy = "Give it a meaning on every way that leads here."
+            raise m.error(s, f"{lacking[0]!r} is not known on one of the ways to this step", remedy)
         me: Term = p.call or Var("call", k)
         if p.call is None:
             assert isinstance(me, Var)
             p.params.append(Param(me, Role.NEW, And(Not(self.live(me)), Not(Eq(me, Lit(None, k))))))
             p.effects.append(Assign(live, (me,), TRUE))
-        saved = self.saved(p, k, todo)
-        for n, f in saved.items():
-            p.effects.append(Assign(f, (me,), p.frame.env[n]))
+        for f, value in saved.values():
+            p.effects.append(Assign(f, (me,), value))
         p.effects.append(Assign(at, (me,), Lit(point, at.type)))
         self.case(p, s, label, None, A_STEP)
         if seen:
             return
         t = Var("call", k)
-        self.standing(p, k, point, saved, at, todo)
-        later = Frame(m, {n: Read(f, (t,)) for n, f in saved.items()}, p.frame.within)
+        fields = {n: f for n, (f, _) in saved.items()}
+        self.standing(p, k, point, fields, at, todo)
+        later = Frame(m, {n: Read(f, (t,)) for n, f in fields.items()}, p.frame.within)
         q = Path(later, call=t, locks=[Held(x.written, x.node, later.copy()) for x in p.locks], step=label)
+        q.given = {n: later.env[n] for n in p.given}
         q.params.append(Param(t, Role.CALL, And(self.live(t), Eq(Read(at, (t,)), Lit(point, at.type)))))
         self.follow(todo, q)
 
-    def saved(self, p: Path, k: Kind, todo: Todo) -> dict[str, Field]:
-        """The names that the rest of the operation needs become fields of the call in flight."""
-        out = {}
+    def saved(self, p: Path, k: Kind, todo: Todo) -> dict[str, tuple[Field, Term]]:
+        """The names that the rest of the operation, or a law about its end, needs become fields of the call."""
+        m, out = p.frame.method, {}
         needed = _needed(todo) | {x.owner for x in p.locks}
-        for n in p.frame.env:
-            if n in needed:
-                t = p.frame.env[n].type
-                if p.frame.env[n] == none(bool):
-                    remedy = "Write None where it is used, or give the name an object first."
-                    raise p.frame.method.error(p.frame.method.node, f"{n!r} is None, of no kind, across a step", remedy)
-                safe = isinstance(t, Kind) and t.permanent
-                f = self.declare(Field(f"{k.name}.{n}", (k,), t, None, optional=isinstance(t, Kind), raw=not safe))
-                if f.type != t:
-                    raise p.frame.method.error(
-                        p.frame.method.node, f"{n!r} names things of two kinds across a step", "Use two names."
-                    )
-                out[n] = f
+        for n, value in {**p.frame.env, **p.given}.items():
+            if n not in needed and n not in p.given:
+                continue
+            t = value.type
+            if value == none(bool):
+                remedy = "Write None where it is used, or give the name an object first."
+                raise m.error(m.node, f"{n!r} is None, of no kind, across a step", remedy)
+            if n in needed and p.frame.env.get(n, value) != value:
+                remedy = "Use another name: a law asks for the argument when the call has ended."
+                raise m.error(m.node, f"{n!r} is an argument of {self.operation_name}, and here something else", remedy)
+            safe = isinstance(t, Kind) and t.permanent
+            f = self.declare(Field(f"{k.name}.{n}", (k,), t, None, optional=isinstance(t, Kind), raw=not safe))
+            if f.type != t:
+                raise m.error(m.node, f"{n!r} names things of two kinds across a step", "Use two names.")
+            out[n] = f, value
         return out
 
     def standing(self, p: Path, k: Kind, point: int, saved: dict[str, Field], at: Field, todo: Todo) -> None:
