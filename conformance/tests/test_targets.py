@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -339,6 +341,21 @@ def test_the_example_child_conforms() -> None:
     result = campaign(opened(CHILD), ONE_DEVICE)
     assert result.passed, result.disagreement and result.disagreement.text()
     assert result.rows["open.all_in_use"] > 5
+
+
+def test_a_child_may_say_what_it_cannot_do() -> None:
+    with pytest.raises(TargetError, match=r"queue_child\.py: this model has one device: add --scope Device=1"):
+        campaign(opened(CHILD))
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler: cc")
+def test_the_example_in_c_conforms(tmp_path: Path) -> None:
+    command = ["cc", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "child", EXAMPLES / "queue_child.c"]
+    subprocess.run(command, check=True)
+    result = campaign(opened(f"process:{tmp_path / 'child'}"), ONE_DEVICE)
+    assert result.passed, result.disagreement and result.disagreement.text()
+    assert result.target == "queue_child.c"
+    assert result.rows["start.dead_queue"] > 5
 
 
 @pytest.mark.parametrize(
