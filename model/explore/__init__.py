@@ -21,7 +21,7 @@ from .search import Search
 
 GIB = 1 << 30
 
-__all__ = ["Explored", "Reached", "Replay", "explore"]
+__all__ = ["Explored", "Reached", "Replay", "conclude", "explore"]
 
 
 def explore(

@@ -63,9 +63,8 @@ class Frontier(Watcher):
         self.cases[rule.action.case] += count
 
     def cares(self, id: str) -> bool:
-        """Yes, unless a trace is known that is as short."""
-        hit = self.violations.get(id)
-        return hit is None or hit.length > self.level + 1
+        """Yes, unless a way is known: it is at least as short as one by a step from this level."""
+        return id not in self.violations
 
     def violated(self, id: str, words: Words, at: int, rule: Rule | None, check: bool) -> None:
         """Remember the shortest way to it."""
