@@ -59,6 +59,7 @@ from .objects import (
     Region,
 )
 from .revisions import SINCE_THE_MERGE, Uacce
+from .v4_objects import CdevRef
 
 
 class Intended(Uacce):
@@ -327,6 +328,10 @@ class Intended(Uacce):
     @lemma(deduced("T2, T3"))
     def entries_only_on_living_queues(self) -> bool:
         return all(any(q.file is v.file and q.state is not ZOMBIE for q in Queue) for v in Vma if v.ptes)
+
+    @lemma(deduced("the count that v4 goes by went with it"))
+    def nobody_counts_references(self) -> bool:
+        return not any(True for r in CdevRef)
 
     @lemma(deduced("the two regions"))
     def a_mapping_has_a_base(self) -> bool:

@@ -138,9 +138,7 @@ class First(Printer):
     revision = "1"
     document = "printer.c, first edition"
     unchanged = read("printer.c", "compared line by line")
-    known = (
-        violates("printer.P01", "start.ok", "start does not look at the state", read("printer_start")),
-    )
+    known = (violates("printer.P01", "start.ok", "start does not look at the state", read("printer_start")),)
 
     @replaces("start.not_init")
     def restart(self, j: Job) -> None:
