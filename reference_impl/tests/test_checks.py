@@ -16,7 +16,7 @@ def two_queues(behaviour: str = "intended", faults: tuple[str, ...] = ()) -> Sys
     system.open(0, 0, 3)
     system.open(1, 0, 3)
     system.start(0, 3)
-    system.mmap(0, 3, 1, 2)
+    system.touch(system.mmap(0, 3, 1, 2))
     return system
 
 

@@ -36,6 +36,7 @@ class Behaviour:
     mmap_refuses_dead: bool = True
     mmap_checks_under_lock: bool = True
     mmap_lock: Literal["queue", "device"] = "queue"
+    entries: Literal["at mmap", "at first touch"] = "at mmap"  # when a map gets its pages
     slot: Literal["page offset", "mmap call"] = "page offset"  # what the close of a piece goes by
     close_frees: bool = True
     close_clears_slot: bool = True
@@ -73,6 +74,8 @@ INTENDED: Final = replace(
     lost_to_remove=Errno.ENODEV,
     # No doorbell window: users lose their pages, and cannot get new ones, before the hardware queue is given back.
     remove="unmap then put",
+    # A page appears when it is touched, if the queue is alive then: no map can miss that remove takes its pages away.
+    entries="at first touch",
     # A slot belongs to one mmap call, so no piece of another map can free it or make it free.
     slot="mmap call",
     # The hardware driver never sees a queue that is not complete.

@@ -189,13 +189,14 @@ class UacceFops(FileOperations):
     def _refuses_map(self, q: UacceQueue) -> bool:
         return q.revoked or (q.dead and self.behaviour.mmap_refuses_dead)
 
-    @staticmethod
-    def _map(q: UacceQueue, vma: Vma, region: Region) -> int:
+    def _map(self, q: UacceQueue, vma: Vma, region: Region) -> int:
         if q.slots[region.type] is not None:
             return Errno.EEXIST
         result = q.device.call.mmap(q, vma, region.type)
         if result == 0:
             q.slots[region.type] = region
+            if self.behaviour.entries == "at first touch":
+                region.reserve(vma)
         return result
 
     def poll(self, task: Task, file: OpenFile, table: PollTable) -> Step[int]:

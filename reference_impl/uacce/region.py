@@ -9,7 +9,9 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..kernel import Errno, Kernel, Oops, Page, Step, Task, Vma, VmOps, point
+from ..kernel.errno import Outcome
 from ..kernel.memory import Allocation
+from ..kernel.memory_maps import PAGE, UserFault
 from ..lifecycle import REGION
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ MAX_REGIONS: Final = len(RegionType)
 class Region:
     """The mark that one region is mapped. `call` is the mmap call that made it, `pieces` what became of it."""
 
-    __slots__ = ("call", "memory", "pieces", "state", "type")
+    __slots__ = ("call", "first", "memory", "pages", "pieces", "state", "type")
 
     def __init__(self, region_type: RegionType, call: int, memory: Allocation) -> None:
         self.type = region_type
@@ -38,6 +40,16 @@ class Region:
         self.memory = memory
         self.pieces = 1
         self.state = REGION.initial
+        self.first, self.pages = 0, list[Page | None]()  # held back until they are touched
+
+    def reserve(self, vma: Vma) -> None:
+        """Hold the pages of a new map back."""
+        self.first, self.pages = vma.start, vma.ptes
+        vma.ptes = [None] * vma.pages
+
+    def pages_of(self, vma: Vma) -> list[Page | None]:
+        """The pages that a piece of the map gets at its first touch."""
+        return self.pages[vma.start - self.first :][: vma.pages]
 
     def free(self, kernel: Kernel) -> None:
         """End its life; a second time is reported as a double free."""
@@ -90,6 +102,16 @@ def vm_operations(kernel: Kernel, behaviour: "Behaviour") -> VmOps:
         if last:
             region.free(kernel)
 
+    def first_touch(vma: Vma, index: int) -> Page:
+        mapped: Mapped = vma.private_data
+        q, region = mapped
+        if q.dead or q.revoked:
+            raise UserFault(Outcome.SIGBUS, (vma.start + index) * PAGE)
+        vma.ptes = region.pages_of(vma)
+        page = vma.ptes[index]
+        assert page is not None
+        return page
+
     def refuse(_: Vma) -> int:
         return Errno.EPERM
 
@@ -97,9 +119,10 @@ def vm_operations(kernel: Kernel, behaviour: "Behaviour") -> VmOps:
         raise Oops(f"the fault handler gave no page for page {index} of a map of {vma.mm}")
 
     by_offset = behaviour.slot == "page offset"
+    fault = empty_success if behaviour.fault_handler == "empty success" else None
     return VmOps(
         open=None if by_offset else open_piece,
         close=(close_by_offset if by_offset else close_piece) if behaviour.close_frees else None,
         mremap=refuse if behaviour.refuses_move else None,
-        fault=empty_success if behaviour.fault_handler == "empty success" else None,
+        fault=first_touch if behaviour.entries == "at first touch" else fault,
     )

@@ -94,14 +94,14 @@ class Intended(Uacce):
             return ENXIO("no_node", kernel("chrdev_open"))
         with p.busy:
             yield "looked_up"
+            if d.life is not REGISTERED:
+                return ENODEV("no_id", deduced("T5: the inode leads to its own device, and that is gone"))
             if fails("allocation"):
                 return ENOMEM("no_memory", deduced("as 6.12.117"))
+            yield "allocated"
             with d.mutex:
                 if d.life is not REGISTERED:
-                    return ENODEV(
-                        "no_id",
-                        deduced("T5: the inode leads to its own device; after remove it is gone, always ENODEV"),
-                    )
+                    return ENODEV("device_removed", deduced("T5: lost against remove, always ENODEV"))
                 if d.sva and fails("iommu_sva_bind_device"):
                     return CALLBACK("bind_fails", deduced("as 6.12.117"))
                 if d.sva and fails("iommu_sva_get_pasid"):
