@@ -145,8 +145,8 @@ def _show(shows: Display, collector: Collector, tally: Counter[Status], task: Ta
             shows.ended(task.title, f"{counts or 'done'} ({seconds(elapsed)}){late}")
 
 
-WEIGHTS = {Engine.EXPLORE: 3.0, Engine.PROVE: 1.0, Engine.FUZZ: 1.0}
-ALL_OF_IT = 12.0  # the weight of a proof of which nothing is known to fail: all of it has to succeed
+WEIGHTS = {Engine.EXPLORE: 5.0, Engine.PROVE: 0.5, Engine.FUZZ: 1.0}
+ALL_OF_IT = 10.0  # the weight of a proof of which nothing is known to fail: all of it has to succeed
 
 
 def _shares(work: Work, deadline: float) -> Callable[[Sequence[Task]], float | None]:
