@@ -11,7 +11,7 @@ from typing import Any
 from accelspec.spec.language import Errno, Machine, Specification
 from accelspec.spec.language.native import Choice, NativeMove, NativeRun, in_order
 from accelspec.spec.language.specification import Case, Form, Param, Property, Role
-from accelspec.spec.language.terms import Kind, Type
+from accelspec.spec.language.terms import Field, Kind, Read, Type, walk
 from accelspec.spec.language.world import NotEnabled
 
 from .evaluate import Interpreter
@@ -45,6 +45,12 @@ class BothWays:
         stated = [p for p in spec.properties if not p.implied and p.form in forms]
         self._single = [p for p in stated if not p.over_step]
         self._double = [p for p in stated if p.over_step]
+        self._read: dict[tuple[str, str], set[Field]] = {}  # by the step of an operation that begins there
+        for c in spec.cases:
+            terms = [c.guard, *(p.where for p in c.params), *(k.term for k in c.checks)]
+            terms += [t for a in c.effects for t in (a.value, a.when, *a.args)]
+            reads = {t.field for term in terms for t in walk(term) if isinstance(t, Read)}
+            self._read.setdefault((c.operation, c.step), set()).update(reads)
         self._after = [p for p in spec.properties if p.form is Form.AFTER]
 
     def native(self) -> NativeRun:
@@ -188,13 +194,23 @@ class BothWays:
         operation, kind = m.case.operation, self.spec.kind(f"{m.case.operation}()")
         index = next(x for p, x in zip(m.case.params, m.values, strict=True) if p.var.type == kind)
         names = run.calls[operation, index].names()
-        for f in {a.field for a in m.case.effects if a.field.kind == kind}:
-            if f.short not in ("live", "at") and f.short in names:
+        for f in self.remembered(operation, m.case):
+            if f.short in names:
                 want, have = self.interpreter.value(m.after, f, index), self.encoded(run, f.type, names[f.short])
                 if want != have:
                     told = [value_name(f.type, x, self.scope) for x in (want, have)]
                     return self.differs(m.case, self.told(m), f"{f.short} is remembered as {told[0]}, run as {told[1]}")
         return None
+
+    def remembered(self, operation: str, c: Case) -> set[Field]:
+        """What a call must know where this case leaves it: all that its next step reads.
+
+        Where several steps have one label, what the case itself writes down.
+        """
+        written = {a.field for a in c.effects}
+        if [x.partition(", holding")[0] for x in self.spec.steps[operation]].count(c.row) == 1:
+            written = self._read[operation, c.row]
+        return {f for f in written if f.kind.is_call and f.short not in ("live", "at")}
 
     def encoded(self, run: NativeRun, t: Type, value: Any) -> int:
         """What a name in a method stands for, as it lies in a cell."""

@@ -16,7 +16,7 @@ from accelspec.model.verdict import Budget
 from accelspec.spec.catalogue import MACHINES
 from accelspec.spec.language import EACCES, Machine, Specification, compile_machine, deduced
 from accelspec.spec.language.specification import Case, Role
-from accelspec.spec.language.terms import FALSE, TRUE, Not
+from accelspec.spec.language.terms import FALSE, TRUE, Not, none
 from accelspec.spec.tests.constructs import Tickets, Tickets2, Tickets3
 
 REVISIONS = [Tickets, Tickets2, Tickets3]
@@ -121,6 +121,11 @@ def anything_chosen(c: Case) -> Case:
     return replace(c, params=tuple(replace(p, where=TRUE) if p.role is Role.CHOSEN else p for p in c.params))
 
 
+def something_else_remembered(c: Case) -> Case:
+    effects = (replace(a, value=none(a.field.type)) if a.field.name == "visit().t" else a for a in c.effects)
+    return replace(c, effects=tuple(effects))
+
+
 FAULTS: dict[str, tuple[str, Callable[[Case], Case | None]]] = {
     "an effect is missing": ("draw.ok", without_effect("Person.at")),
     "an effect of a helper is missing": ("tear_up.ok", without_effect("Person.tickets")),
@@ -141,6 +146,7 @@ FAULTS: dict[str, tuple[str, Callable[[Case], Case | None]]] = {
     "anything may be chosen": ("close.reading", anything_chosen),
     "a call in flight does not end": ("visit.ok", without_effect("visit().live")),
     "a call does not remember": ("visit.walked", without_effect("visit().t")),
+    "a call remembers something else": ("visit.walked", something_else_remembered),
     "a call stops elsewhere": ("visit.greeted", without_effect("visit().at")),
     "a call does not wait": ("visit.left", unconditional),
 }
@@ -152,6 +158,23 @@ def test_a_fault_in_the_compiled_form_is_noticed(fault: str) -> None:
     a = agree(Tickets, changed(compile_machine(Tickets), row, change), seed=1, steps=1_500, most=1)
     assert a.disagreements
     assert any(d.file == "spec/tests/constructs.py" and d.line > 100 for d in a.disagreements)
+
+
+@pytest.mark.parametrize(
+    ("fault", "what"),
+    [
+        ("a call does not remember", "t is remembered as none, run as ticket"),
+        ("a call remembers something else", "t is remembered as none, run as ticket"),
+        ("a call does not wait", "interpreted, the call goes on; run, it waits"),
+        ("a lock is not given back", ".mutex is True, run it is False"),
+        ("a guard is too strong", "run, it takes void (ENXIO); interpreted, no row"),
+        ("a required condition is dropped", "the methods do not offer it: the required condition is false"),
+    ],
+)
+def test_a_fault_is_told(fault: str, what: str) -> None:
+    row, change = FAULTS[fault]
+    a = agree(Tickets, changed(compile_machine(Tickets), row, change), seed=1, steps=1_500, most=5)
+    assert any(what in d.what for d in a.disagreements), told(a)
 
 
 @pytest.mark.parametrize(

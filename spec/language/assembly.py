@@ -270,10 +270,6 @@ class Assembly:
         """Every changed row, and every dropped operation, must have been found; else SpecError."""
         for c in self.machine.__mro__:
             drops = vars(c).get("drops", ())
-            if not isinstance(drops, (tuple, list)) or not all(isinstance(t, str) for t in drops):
-                raise SpecError(
-                    *where(c, "drops"), f"drops of {c.__name__} is no list of rows", 'Write `("open.busy",)`.'
-                )
             changes = {t: (t, where(c, "drops")) for t in drops}
             for n, f in _patches(c).items():
                 file = SourceFile.of(f)

@@ -25,6 +25,11 @@ def check_head(c: type[Machine]) -> None:
                 f"{c.__name__} has no {attribute}",
                 f'Write `{attribute} = "{example}"` in the class.',
             )
+    for base in c.__mro__:
+        drops = vars(base).get("drops", ())
+        if not (isinstance(drops, (tuple, list)) and all(isinstance(t, str) for t in drops)):
+            remedy = 'Write `drops = ("open.busy",)`, with the comma.'
+            raise SpecError(*where(base, "drops"), f"drops of {base.__name__} is no list of rows", remedy)
     own = vars(c)
     if not (isinstance(known := own.get("known", ()), (tuple, list)) and all(map(_is_violation, known))):
         remedy = 'Write `known = (violates("uacce.I03", "put_q.ok", "why", source),)`, with the comma.'
