@@ -119,7 +119,7 @@ class Cascade:
     def for_strengthening(self) -> dict[str, Any]:
         """The arguments of the task."""
         return {
-            "ids": [id for id, p in self.open.items() if p.form is not Form.SOMETIMES],
+            "ids": [id for id, p in self.open.items() if p.form is not Form.SOMETIMES and id not in self.spec.known],
             "invariants": self.invariants,
         }
 

@@ -9,7 +9,7 @@ scope first; what is left there is proved, or not, for any number of objects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from accelspec.spec.language.specification import Form, Property, Specification
 
@@ -38,11 +38,12 @@ class Induction:
         spec: Specification,
         budget: Budget | None = None,
         explain: bool = True,
+        thorough: bool = True,
         scope: Mapping[str, int] | None = None,
     ) -> None:
         self.spec, self.budget = spec, budget or Budget()
         self.scope = {k.name: FEW for k in spec.kinds} if scope is None else scope
-        self.refuter = Refuter(spec, self.scope, self.budget, explain=explain)
+        self.refuter = Refuter(spec, self.scope, self.budget, explain=explain, thorough=thorough)
         self.prover = Prover(spec, self.budget)
         self.invariants: list[Property] = []
         self.proved: set[str] = set()
@@ -50,18 +51,15 @@ class Induction:
         self.resisting: dict[str, Resistance] = {}
 
     def establish(
-        self, candidates: Sequence[Property], goals: Sequence[Property] = (), with_checks: bool = True
+        self, candidates: Sequence[Property], goals: Sequence[Property] = (), checks: Iterable[str] = ()
     ) -> set[str]:
         """Find the largest part of the candidates that is inductive together with the invariants, and add it to them.
 
-        Returns the ids that are now proved: of candidates, of goals (`after` properties), and if asked of checks.
-        A property that resisted before is tried again.
+        Returns the ids that are now proved: of candidates, of goals (`after` properties) and of checks.  What resisted
+        before is tried again.
         """
-        asked = {p.id for p in [*candidates, *goals]}
-        if with_checks:
-            asked |= {o.id for c in self.spec.cases for o in checks(c)}
-        failed = self.refuter.initially(candidates)
-        self._drop(self.refuter.round, candidates, goals, asked, failed)
+        asked = {*(p.id for p in (*candidates, *goals)), *checks}
+        failed = self.refuted(candidates, goals, asked)
         self.in_scope |= asked - set(failed)
         failed |= self.prover.initially([p for p in candidates if p.id not in failed])
         while self._drop(self._unbounded, candidates, goals, asked, failed, once=True):
@@ -70,6 +68,14 @@ class Induction:
         self.resisting = {id: r for id, r in self.resisting.items() if id not in asked} | failed
         self.proved |= (shown := asked - set(failed))
         return shown
+
+    def refuted(
+        self, candidates: Sequence[Property], goals: Sequence[Property], asked: set[str]
+    ) -> dict[str, Resistance]:
+        """What fails in the small scope, until no more does."""
+        failed = self.refuter.initially(candidates)
+        self._drop(self.refuter.round, candidates, goals, asked, failed)
+        return failed
 
     def _unbounded(
         self, held: Sequence[Property], properties: Sequence[Property], asked: set[str]
@@ -118,8 +124,8 @@ def prove_inductive(spec: Specification, budget: Budget | None = None) -> list[V
     return list(verdicts(engine))
 
 
-def run(engine: Induction, lemmas: Sequence[Property] = ()) -> None:
-    """Prove what can be proved; `lemmas` are more candidates, of which nobody wants to hear.
+def run(engine: Induction) -> None:
+    """Prove what can be proved.
 
     A violation that the revision is known to have is tried last, relative to what is proved without it: if it were an
     invariant after all, it would still be found.
@@ -128,10 +134,11 @@ def run(engine: Induction, lemmas: Sequence[Property] = ()) -> None:
     asked = [p for p in spec.properties if applies(spec, p) and p.id not in engine.proved]
     laws = [p for p in asked if is_law(p)]
     goals = [p for p in asked if p.form is Form.AFTER]
-    engine.establish([*(p for p in laws if p.id not in spec.known), *lemmas], goals)
+    met = {o.id for c in spec.cases for o in checks(c)}
+    engine.establish([p for p in laws if p.id not in spec.known], goals, met - engine.proved)
     known = [p for p in laws if p.id in spec.known]
-    if known and engine.establish(known, with_checks=False):
-        run(engine, lemmas)
+    if known and engine.establish(known):
+        run(engine)
 
 
 def applies(spec: Specification, p: Property) -> bool:

@@ -18,7 +18,7 @@ from ..verdict import Budget
 from .ground import Ground, Step
 from .obligations import Place, Reliance, arguments, fields_of, standing
 from .resistance import Counterexample, Resistance
-from .scalars import Value
+from .scalars import Value, check_assuming
 
 EFFORT = 10_000_000  # z3's resource units for one question
 
@@ -38,7 +38,10 @@ class Goal:
 
 
 class Refuter:
-    """One specification in one scope, asked for states that break properties."""
+    """One specification in one scope, asked for states that break properties.
+
+    With `explain` it shows one, with `thorough` it names every row that breaks a property, not only the first.
+    """
 
     def __init__(
         self,
@@ -47,8 +50,10 @@ class Refuter:
         budget: Budget | None = None,
         effort: int = EFFORT,
         explain: bool = True,
+        thorough: bool = True,
     ) -> None:
-        self.spec, self.budget, self.effort, self.explain = spec, budget or Budget(), effort, explain
+        self.spec, self.budget, self.effort = spec, budget or Budget(), effort
+        self.explain, self.thorough = explain, thorough
         self.ground = Ground(spec, scope)
         self.steps = [self.ground.step(c) for c in spec.cases]
         self._blank = [z3.Bool(f"blank {i}", self.ground.scalars.context) for i in range(len(self.ground.layout))]
@@ -76,8 +81,9 @@ class Refuter:
         for n, step in enumerate(self.steps):
             passed: list[Value] = []
             goals = []
-            for g in self.goals(n, [p for p in properties if p.id in asked]):
-                if g.id in asked:
+            left = asked if self.thorough else asked - broken.keys()
+            for g in self.goals(n, [p for p in properties if p.id in left]):
+                if g.id in left:
                     goals.append(replace(g, holds=k.disj([k.negation(k.conj(passed)), g.holds])))
                 if g.is_check:
                     passed.append(g.holds)
@@ -97,26 +103,26 @@ class Refuter:
         """
         k, solver, out = self.ground.scalars, self._solver(), dict[tuple[int, Place], Reliance]()
         laws = {f"law {n}": p.id for n, p in enumerate(held)}
-        for name, p in zip(laws, held, strict=True):
-            solver.add(z3.Implies(z3.Bool(name, k.context), k.expression(self.law(p))))
+        assumed = [z3.Bool(name, k.context) for name in laws]
+        for x, p in zip(assumed, held, strict=True):
+            solver.add(z3.Implies(x, k.expression(self.law(p))))
         for n, step in enumerate(self.steps):
             goals = self.goals(n, [p for p in properties if p.id in asked])
             solver.push()
             solver.add(k.expression(step.taken))
-            numbers = {f"check {g.place}": g.place for g in goals if isinstance(g.place, int)}
-            for name, i in numbers.items():
-                solver.add(z3.Implies(z3.Bool(name, k.context), k.expression(goals[i].holds)))
+            checks = [g for g in goals if g.is_check]
+            passed = [z3.Bool(f"check {g.place}", k.context) for g in checks]
+            for x, g in zip(passed, checks, strict=True):
+                solver.add(z3.Implies(x, k.expression(g.holds)))
             for g in goals:
                 if g.id in asked and not self.budget.spent:
-                    before = [name for name, i in numbers.items() if not g.is_check or i < int(g.place)]
                     solver.push()
                     solver.add(z3.Not(k.expression(g.holds)))
-                    if solver.check([z3.Bool(x, k.context) for x in (*laws, *before)]) == z3.unsat:
+                    before = passed[: g.place] if isinstance(g.place, int) else passed
+                    if check_assuming(solver, [*assumed, *before]) == z3.unsat:
                         core = {x.decl().name() for x in solver.unsat_core()}
-                        out[n, g.place] = Reliance(
-                            frozenset(laws[x] for x in core if x in laws),
-                            frozenset(numbers[x] for x in core if x in numbers),
-                        )
+                        used = frozenset(i for i in range(len(before)) if f"check {i}" in core)
+                        out[n, g.place] = Reliance(frozenset(laws[x] for x in core & laws.keys()), used)
                     solver.pop()
             solver.pop()
         return out
@@ -215,11 +221,11 @@ class Refuter:
         }
         blank = {b.get_id(): b for b in self._blank}
         gone = []
-        while (answer := solver.check(*blank.values())) == z3.unsat:
+        while (answer := check_assuming(solver, [*blank.values()])) == z3.unsat:
             gone.append(blank.pop(min((b.get_id() for b in solver.unsat_core()), key=lambda b: price[b])))
         model = solver.model() if answer == z3.sat else None
         for b in sorted(gone, key=lambda b: price[b.get_id()], reverse=True) if model is not None else ():
-            if solver.check(b, *blank.values()) == z3.sat:
+            if check_assuming(solver, [b, *blank.values()]) == z3.sat:
                 model, blank[b.get_id()] = solver.model(), b
         solver.pop()
         if model is None:

@@ -125,3 +125,12 @@ def substitution(pairs: Sequence[tuple[Value, Value]]) -> Callable[[Value], Valu
         return z3.BoolRef(z3.Z3_substitute(context.ref(), t.as_ast(), len(kept), source, target), context)
 
     return apply
+
+
+def check_assuming(solver: Any, literals: Sequence[Value]) -> Any:
+    """What solver.check(*literals) does, without looking at the sort of each literal again."""
+    n = len(literals)
+    found = z3.Z3_solver_check_assumptions(
+        solver.ctx.ref(), solver.solver, n, (z3.Ast * n)(*(x.as_ast() for x in literals))
+    )
+    return z3.CheckSatResult(found)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, islice
 
 from accelspec.spec.language.sources import deduced
 from accelspec.spec.language.specification import Class, Form, Property
@@ -36,69 +36,95 @@ from ..evaluate import Interpreter
 from ..trace import State
 from .induction import Induction
 from .obligations import is_law
+from .resistance import Resistance
 
-SAMPLES = 1500  # states of sample runs
-ROUNDS = 4  # times that new candidates are looked for
-MOST = 60  # candidates for one counterexample
+SAMPLES = 4000  # states of sample runs
+WIDTH = 60  # of them, those of one level from which the runs go on
+ROUNDS = 4  # times that the candidates are tried
+MOST = 150  # candidates that are added at a time
 
 
 class Strengthening:
-    """An induction engine that is given lemmas for what resists."""
+    """An induction engine that is given lemmas for what resists; `lemmas` are those that the proofs need."""
 
     def __init__(self, engine: Induction) -> None:
         self.engine, self.spec = engine, engine.spec
         self.machine = Interpreter(self.spec, engine.scope)
-        self.lemmas: dict[str, Property] = {}
+        self.lemmas: list[Property] = []
+        self._pool: dict[str, Property] = {}
         self._shapes = [Shape(self.machine, k) for k in self.spec.kinds]
-        self._sampled = False
 
     def run(self, targets: Sequence[Property]) -> set[str]:
-        """Prove what can be proved of the targets (and of the checks) with lemmas; returns the ids."""
+        """Prove what can be proved of the targets, with lemmas; returns the ids."""
         proved: set[str] = set()
-        for _ in range(ROUNDS):
+        for n in range(ROUNDS):
             left = [p for p in targets if p.id not in proved]
             laws, goals = [p for p in left if is_law(p)], [p for p in left if p.form is Form.AFTER]
-            proved |= self.engine.establish([*laws, *self.lemmas.values()], goals)
-            new = dict(self._candidates([p.id for p in targets if p.id not in proved]))
-            if not new or self.engine.budget.spent:
+            pool = list(self._pool.values())
+            asked = {p.id for p in (*left, *pool)}
+            failed = self.engine.refuted([*laws, *pool], goals, asked)
+            if any(p.id not in failed for p in left):
+                keep = [p for p in (*laws, *pool) if p.id not in failed]
+                goals = [p for p in goals if p.id not in failed]
+                wanted = {p.id for p in left if p.id not in failed}
+                keep, needed = self._needed(keep, goals, wanted)
+                proved |= self.engine.establish(keep, goals, wanted - {p.id for p in (*keep, *goals)}) & wanted
+                self.lemmas += [p for p in needed if p.id in self.engine.proved]
+            if n == ROUNDS - 1 or len(proved) == len(targets) or self.engine.budget.spent:
+                break
+            resisting = [r for id, r in failed.items() if id not in self._pool] + [
+                r for id, r in failed.items() if id in self._pool
+            ]
+            if n == 0:
+                self._sample()
+            new = {p.id: p for p in self._candidates(resisting)}
+            if not new:
                 break
             self.engine.budget.tell(f"{len(new)} candidate lemmas")
-            self.lemmas |= new
-        return proved & {p.id for p in targets}
+            self._pool |= new
+        return proved
 
-    def _candidates(self, resisting: Sequence[str]) -> Iterator[tuple[str, Property]]:
-        """Clauses that no sample breaks, and that the counterexample to a target, or to a lemma for one, does."""
-        self._sample()
-        for id in [*resisting, *self.lemmas]:
-            r = self.engine.resisting.get(id)
-            if r is not None and r.example is not None and r.example.case is not None:
-                for shape in self._shapes:
-                    for p in shape.telling(r.example.state):
-                        if p.id not in self.lemmas:
-                            yield p.id, p
+    def _needed(
+        self, laws: Sequence[Property], goals: Sequence[Property], wanted: set[str]
+    ) -> tuple[list[Property], list[Property]]:
+        """Of the laws those that the wanted properties rely on, and of them the lemmas."""
+        held = [*self.engine.invariants, *laws]
+        asked = {p.id for p in (*laws, *goals)} | wanted
+        uses: dict[str, set[str]] = {}
+        for (n, place), r in self.engine.refuter.reliances(held, [*laws, *goals], asked).items():
+            id = place if isinstance(place, str) else self.engine.refuter.steps[n].checks[place][0]
+            uses.setdefault(id, set()).update(r.laws)
+        todo, closed = list(wanted), set(wanted)
+        while todo:
+            new = uses.get(todo.pop(), set()) - closed
+            closed |= new
+            todo += new
+        keep = [p for p in laws if p.id in closed]
+        return keep, [p for p in keep if p.id in self._pool]
+
+    def _candidates(self, resisting: Sequence[Resistance]) -> Iterator[Property]:
+        """Clauses that no sample breaks, and that a counterexample does; of each counterexample some."""
+        share = max(3, MOST // max(1, len(resisting)))
+        for r in resisting:
+            if r.example is not None and r.example.case is not None:
+                found = (p for shape in self._shapes for p in shape.telling(r.example.state) if p.id not in self._pool)
+                yield from islice(found, share)
 
     def _sample(self) -> None:
-        """Runs from some initial states, breadth first, but of many moves only some."""
-        if self._sampled:
-            return
-        self._sampled = True
-        first = []
-        for s in self.machine.initial():
-            first.append(s)
-            if len(first) >= SAMPLES // 50:
-                break
-        seen = dict.fromkeys(first)
-        level = list(seen)
+        """Runs from some initial states, level by level; states that show something new of an object go first."""
+        level = list(islice(self.machine.initial(), WIDTH))
+        seen = set(level)
         while level and len(seen) < SAMPLES and not self.engine.budget.spent:
-            behind: dict[State, None] = {}
-            for n, s in enumerate(level):
-                new = [t for _, _, t, failed in self.machine.found(s) if not failed and t not in seen]
-                behind |= dict.fromkeys(new[n % 3 :: 3] if len(new) > 6 else new)
-            level = list(behind)[: SAMPLES // 10]
-            seen |= dict.fromkeys(level)
-        for shape in self._shapes:
-            for s in seen:
-                shape.look(s)
+            new: list[State] = []
+            old: list[State] = []
+            for s in level:
+                for _, _, t, failed in self.machine.found(s):
+                    if not failed and t not in seen:
+                        seen.add(t)
+                        (new if sum(shape.look(t) for shape in self._shapes) else old).append(t)
+                        if len(seen) >= SAMPLES:
+                            break
+            level = [*new, *old][:WIDTH]
 
 
 @dataclass
@@ -118,7 +144,7 @@ class Shape:
             if f.kind == self.kind and isinstance(f.type, Kind):
                 atoms += self._atoms(Read(f, (self.x,)), fields)
         self.literals = [t for a in atoms for t in (a, Not(a))]
-        self.truth = [self.machine.function(t, (self.x,)) for t in self.literals]
+        self.truth = [self.machine.function(t, (self.x,)) for t in atoms]
         self.live = next((f for f in self.machine.spec.fields if f.is_live and f.kind == self.kind), None)
 
     def _atoms(self, of: Term, fields: Sequence[Field]) -> Iterator[Term]:
@@ -132,39 +158,32 @@ class Shape:
                 else:
                     yield from (Eq(cell, Lit(m, f.type)) for m in members(f.type))
 
-    def look(self, state: State) -> None:
-        """Remember what is true of each object that exists in the state."""
-        for row in self._rows(state):
-            self.rows[row] = None
+    def look(self, state: State) -> bool:
+        """Remember what is true of each object that exists in the state; was any of it new?"""
+        before = len(self.rows)
+        self.rows |= dict.fromkeys(self._rows(state))
+        return len(self.rows) > before
 
     def _rows(self, state: State) -> Iterator[int]:
+        """For each object a number with a bit for every literal that is true of it."""
         for i in range(self.machine.layout.size(self.kind)):
             if self.live is None or self.machine.value(state, self.live, i):
-                yield sum(1 << n for n, f in enumerate(self.truth) if f(state, state, i))
+                yield sum((1 if f(state, state, i) else 2) << 2 * n for n, f in enumerate(self.truth))
 
     def telling(self, state: State) -> Iterator[Property]:
         """Clauses that are true in all samples and false of some object in this state, shortest first."""
-        found = 0
-        for row in self._rows(state):
+        for row in dict.fromkeys(self._rows(state)):
             if not self.rows:  # no sample has such an object
-                yield self._lemma([])
+                yield self._lemma()
                 return
-            if row in self.rows:
-                continue
             false = [n for n in range(len(self.literals)) if not row >> n & 1]
-            singles = [n for n in false if all(r >> n & 1 for r in self.rows)]
-            pairs = (
-                (a, b)
-                for a, b in combinations([n for n in false if n not in singles], 2)
-                if all(r >> a & 1 or r >> b & 1 for r in self.rows)
-            )
-            for clause in [*((n,) for n in singles), *pairs]:
-                yield self._lemma([self.literals[n] for n in clause])
-                found += 1
-                if found >= MOST:
-                    return
+            single = [n for n in false if all(r >> n & 1 for r in self.rows)]
+            yield from (self._lemma(self.literals[n]) for n in single)
+            for a, b in combinations((n for n in false if n not in single), 2):
+                if all(r >> a & 1 or r >> b & 1 for r in self.rows):
+                    yield self._lemma(self.literals[a], self.literals[b])
 
-    def _lemma(self, literals: Sequence[Term]) -> Property:
+    def _lemma(self, *literals: Term) -> Property:
         there = Not(Eq(self.x, none(self.kind))) if self.live is None else Read(self.live, (self.x,))
         term = All(self.x, Implies(there, Or(*literals)))
         text = " or ".join(map(show, literals)) or f"there is no {self.kind.name}"

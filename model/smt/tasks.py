@@ -35,14 +35,14 @@ def induction(spec: Specification, tell: Tell) -> None:
 
 def strengthening(spec: Specification, tell: Tell, ids: Sequence[str], invariants: Sequence[str]) -> None:
     """Proofs for any number of objects of what resisted, with lemmas found on the way.  Tells verdicts."""
-    engine = Induction(spec, _budget(tell))
+    engine = Induction(spec, _budget(tell), thorough=False)
     engine.invariants = named(spec, invariants)
-    Strengthening(engine).run(named(spec, ids))
-    found = [p.sentence for p in engine.invariants if p.id.startswith("lemma:")]
+    strengthened = Strengthening(engine)
+    strengthened.run(named(spec, ids))
+    found = [p.sentence for p in strengthened.lemmas]
     for v in verdicts(engine):
-        if v.property in ids:
-            helped = v.status is Status.PROVED and v.scope is None
-            tell("verdict", replace(v, reason=f"with lemmas found: {listed(found)}") if helped else v)
+        if v.property in ids and v.status is Status.PROVED and v.scope is None:
+            tell("verdict", replace(v, reason=f"with lemmas found: {listed(found)}"))
 
 
 def bounded(spec: Specification, tell: Tell, scope: Mapping[str, int], depth: int, ids: Sequence[str]) -> None:
