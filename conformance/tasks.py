@@ -138,11 +138,10 @@ def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> I
         for verdict in explored.verdicts:
             yield said(verdict, name)
         yield _exploration(explored, name, part.elapsed)
+        if explored.complete and explored.states <= SMALL:
+            for verdict in progress(spec, scope, _part(budget, len(scopes) - n), replay=replay):
+                yield said(verdict, name)
     yield from _lint(spec, list(runs.values()), budget)
-    small = [name for name, run in runs.items() if run.complete and run.states <= SMALL]
-    for n, name in enumerate(small):
-        for verdict in progress(spec, scopes[name], _part(budget, len(small) - n), replay=replay):
-            yield said(verdict, name)
 
 
 def _part(budget: Budget, parts: float) -> Budget:

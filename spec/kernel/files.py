@@ -42,7 +42,8 @@ class Files(Machine):
         return f
 
     def unused(self, p: Process, n: Fd) -> bool:
-        return p.running and p.fd[n] is None
+        """May the process be given this number?  While an open of it runs, no other is given: it has reserved one."""
+        return p.running and p.fd[n] is None and not p.busy
 
     @operation
     def close(self, p: Process, n: Fd) -> Result:

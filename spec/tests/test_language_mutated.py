@@ -41,9 +41,9 @@ def test_mutants_are_real() -> None:
 
 
 def test_no_mutant_crashes_the_compiler(tmp_path: Path) -> None:
-    outcomes = [outcome(seed, tmp_path) for seed in range(120)]
-    assert outcomes.count("compiled") > 20
-    assert outcomes.count("refused") > 20
+    outcomes = [outcome(seed, tmp_path) for seed in range(70)]
+    assert outcomes.count("compiled") > 10
+    assert outcomes.count("refused") > 10
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def _check_sizes(c: type[Machine]) -> None:
         raise SpecError(*where(at, "scopes"), f"scopes of {at.__name__} are no named sizes of kinds", remedy)
     for name, sizes in c.scopes.items():
         for kind, n in sizes.items():
-            if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            if not isinstance(kind, str) or isinstance(n, bool) or not isinstance(n, int) or n < 0:
                 what = f"scope {name!r} of {at.__name__}: there cannot be {n!r} of {kind}"
                 raise SpecError(*where(at, "scopes"), what, remedy)
 
