@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A campaign: many runs of a target against one revision, drawn at random from a seed and steered towards seldom rows.
 
-A first part is run by the generated Hypothesis machine, which is thorough and slow; the rest by a plain random walk,
-which is fast. A finding of either is run again, shrunk and recorded. Nothing here reads a clock: budgets are given.
+Most of it is a plain random walk, which is fast; a part near the end is run by the generated Hypothesis machine, which
+draws in another way and is slow. A finding of either is run again, shrunk and recorded. Nothing here reads a clock:
+budgets are given.
 """
 
 from __future__ import annotations
@@ -112,18 +113,15 @@ class Campaign:
 
     def run(self) -> CampaignResult:
         """Everything; the result is also complete after an interruption."""
-        found = explore(
-            self.steering,
-            self.seed,
-            min(int(self.max_steps * BY_HYPOTHESIS), MOST_BY_HYPOTHESIS),
-            self.budget,
-            self.counts,
-        )
-        while found is None and self.result.steps < self.max_steps:
-            if self.budget.spent:
-                self.result.complete = False
-                break
+        other = min(int(self.max_steps * BY_HYPOTHESIS), MOST_BY_HYPOTHESIS)
+        found: Failing | None = None
+        while found is None and self.result.steps < self.max_steps - other and not self.budget.spent:
             found = self._example()
+        if found is None and not self.budget.spent:
+            found = explore(self.steering, self.seed, self.max_steps - self.result.steps, self.budget, self.counts)
+        while found is None and self.result.steps < self.max_steps and not self.budget.spent:
+            found = self._example()
+        self.result.complete = found is not None or self.result.steps >= self.max_steps
         if found is not None:
             self._report(found)
         self._explain_rows()

@@ -97,7 +97,7 @@ class Disagreement:
         if self.last is None:
             return self.signature
         if detail := re.search(r" \((.+)\)$", self.signature):
-            return detail[1]
+            return detail[1].partition(" is then ")[0]
         return f"{' with '.join(c.operation for c in self.last.calls)} -> {[one.result for one in self.last.seen]}"
 
     @property

@@ -114,9 +114,9 @@ def test_a_campaign_ends_when_it_is_told_to() -> None:
 
 def test_a_campaign_ends_when_its_time_is_over() -> None:
     seconds = iter(range(10**9))
-    result = campaign(max_steps=100_000, budget=Budget(400, clock=lambda: float(next(seconds))))
+    result = campaign(max_steps=100_000, budget=Budget(50, clock=lambda: float(next(seconds))))
     assert not result.complete
-    assert result.steps < 2000
+    assert 0 < result.steps < 5000
 
 
 def test_progress_is_told() -> None:

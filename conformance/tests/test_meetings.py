@@ -100,7 +100,7 @@ def test_a_target_that_makes_one_call_at_a_time_is_never_raced() -> None:
 def test_a_race_is_found_shrunk_and_replayed() -> None:
     assert fuzz(specification(), RacyDriver("1"), seed=1, max_steps=1500).passed
     racy = RacyDriver("1", {"bugs": "late"})
-    found = fuzz(specification(), racy, seed=1, max_steps=3000)
+    found = fuzz(specification(), racy, seed=1, max_steps=10_000)
     assert found.disagreement is not None
     assert found.recording is not None
     (race,) = [step for step in found.recording.calls if step.met]

@@ -6,6 +6,7 @@ Two readings of the same facts agree; and what is broken in either, on purpose, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
@@ -20,7 +21,7 @@ from accelspec.conformance.recording import decode
 from accelspec.conformance.targets import Concurrent, Target, open_target
 from accelspec.model.evaluate import Interpreter
 from accelspec.model.verdict import Budget
-from accelspec.reference_impl.uacce import Provider, UacceFops, UacceQueue
+from accelspec.reference_impl.uacce import Provider, UacceQueue
 from accelspec.spec.language import Errno, compile_machine
 from accelspec.spec.language.specification import Case, Specification
 from accelspec.spec.uacce import Uacce
@@ -176,11 +177,6 @@ def test_a_wrong_row_is_noticed_by_the_reference(wrong: str) -> None:
 # ------------------------------------------------------------------ wrong lines of the reference implementation
 
 
-def answering(method: Callable[..., Any], when: int, instead: int) -> Callable[..., Any]:
-    """The method, with one of its answers changed."""
-    return lambda *args: instead if (answer := method(*args)) == when else answer
-
-
 def nothing(*_: object) -> Iterable[None]:
     return iter(())
 
@@ -192,17 +188,12 @@ def one_queue_less(self: Provider, *args: Any) -> int:
 GET_QUEUE = Provider.get_queue
 
 WRONG_LINES: dict[str, tuple[type, str, Any, str]] = {
-    "START of a queue that runs is -EBUSY": (UacceFops, "_start", answering(UacceFops._start, -22, -16), "start."),
+    "START fails": (Provider, "start_queue", lambda self, q: -5, "start."),
     "PUT_Q does not stop": (UacceQueue, "stop_hardware", nothing, "STARTED"),
     "a hardware queue too few": (Provider, "get_queue", one_queue_less, "open."),
     "a completion is seen for ever": (Provider, "is_q_updated", lambda self, q: int(q.priv.completions > 0), "ready"),
     "unbind does nothing": (UacceQueue, "unbind", nothing, "bond"),
-    "a mapping lets no other be made": (
-        UacceFops,
-        "_map",
-        staticmethod(answering(UacceFops._map, -17, -16)),
-        "mmap.occupied -> EBUSY",
-    ),
+    "a dead queue is not dead": (UacceQueue, "dead", property(lambda self: False), "dead|I03"),
 }
 
 
@@ -212,4 +203,4 @@ def test_a_wrong_line_is_noticed_by_the_specification(wrong: str, monkeypatch: p
     monkeypatch.setattr(owner, name, line)
     found = campaign(reference(), 20_000).disagreement
     assert found is not None
-    assert signature in found.signature, found.text()
+    assert re.search(signature, found.signature), found.text()
