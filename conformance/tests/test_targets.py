@@ -350,7 +350,7 @@ def test_a_child_may_say_what_it_cannot_do() -> None:
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler: cc")
 def test_the_example_in_c_conforms(tmp_path: Path) -> None:
-    command = ["cc", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "child", EXAMPLES / "queue_child.c"]
+    command = ["cc", "-Wall", "-Wextra", "-Werror", "-o", str(tmp_path / "child"), str(EXAMPLES / "queue_child.c")]
     subprocess.run(command, check=True)
     result = campaign(opened(f"process:{tmp_path / 'child'}"), ONE_DEVICE)
     assert result.passed, result.disagreement and result.disagreement.text()
