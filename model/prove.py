@@ -76,9 +76,12 @@ def proving(
         for together in [tasks] if jobs > 1 else [[t] for t in tasks]:
             started = [workers.enter_context(Worker(name, spec, **given())) for name, given in together]
             yield from cascade.hear(started)
-        for name, given in (("strengthening", cascade.for_strengthening), ("k-induction", cascade.for_k_induction)):
-            if cascade.open and not cascade.budget.spent:
-                yield from cascade.hear([workers.enter_context(Worker(name, spec, **given()))])
+        if cascade.open and not cascade.budget.spent:
+            worker = workers.enter_context(Worker("strengthening", spec, **cascade.for_strengthening()))
+            yield from cascade.hear([worker], share=0.5)
+            worker.kill()
+        if cascade.open and not cascade.budget.spent:
+            yield from cascade.hear([workers.enter_context(Worker("k-induction", spec, **cascade.for_k_induction()))])
     yield from cascade.rest()
 
 
@@ -130,9 +133,12 @@ class Cascade:
 
     # ------------------------------------------------------------------ while engines work
 
-    def hear(self, workers: Sequence[Worker]) -> Iterator[Verdict]:
-        """Take in what the engines say, until they end or the budget is spent."""
-        for worker, message in listen(workers, self.budget):
+    def hear(self, workers: Sequence[Worker], share: float = 1.0) -> Iterator[Verdict]:
+        """Take in what the engines say, until they end or their share of what is left of the budget is spent."""
+        left = self.budget.left
+        least = 0.0 if left is None else left * (1 - share)
+        budget = Budget(stop=lambda: self.budget.spent or (self.budget.left or least) < least)
+        for worker, message in listen(workers, budget):
             if message is not None:
                 yield from self.take(worker.task, message)
             if not self.open:

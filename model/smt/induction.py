@@ -49,6 +49,7 @@ class Induction:
         self.proved: set[str] = set()
         self.in_scope: set[str] = set()
         self.resisting: dict[str, Resistance] = {}
+        self.when_in_scope: Callable[[], object] = lambda: None
 
     def establish(
         self, candidates: Sequence[Property], goals: Sequence[Property] = (), checks: Iterable[str] = ()
@@ -61,6 +62,8 @@ class Induction:
         asked = {*(p.id for p in (*candidates, *goals)), *checks}
         failed = self.refuted(candidates, goals, asked)
         self.in_scope |= asked - set(failed)
+        self.resisting |= failed
+        self.when_in_scope()
         failed |= self.prover.initially([p for p in candidates if p.id not in failed])
         while self._drop(self._unbounded, candidates, goals, asked, failed, once=True):
             self._drop(self.refuter.round, candidates, goals, asked, failed)
@@ -156,20 +159,23 @@ def verdicts(engine: Induction) -> Iterator[Verdict]:
     for p in every(spec):
         if not applies(spec, p):
             continue
-        if p.id in engine.resisting:
-            r = engine.resisting[p.id]
-            reason = str(r)
-            if r.gave_up and loops:
-                loop = "; ".join(loops)
-                reason += f"\n    outside the decidable fragment: functions between kinds form a cycle ({loop})"
-            if p.id in engine.in_scope:
-                yield Verdict(p.id, Status.PROVED, ENGINE, engine.scope, reason=reason, elapsed=elapsed)
-            else:
-                yield Verdict(p.id, Status.UNKNOWN, ENGINE, reason=reason, elapsed=elapsed)
-        elif p.form is Form.CHECK and p.id not in met and not is_range(p.id):
+        if p.form is Form.CHECK and p.id not in met and not is_range(p.id):
             yield Verdict(p.id, Status.VACUOUS, ENGINE, reason="no assert carries it", elapsed=elapsed)
-        elif p.form is Form.AFTER and p.operation not in done:
+            continue
+        if p.form is Form.AFTER and p.operation not in done:
             reason = f"no call of {p.operation} completes"
             yield Verdict(p.id, Status.VACUOUS, ENGINE, reason=reason, elapsed=elapsed)
-        elif p.id in engine.proved or is_range(p.id):
+            continue
+        r = engine.resisting.get(p.id)
+        reason = str(r) if r else "for any number of objects it is not decided"
+        if r and r.gave_up and loops:
+            loop = "; ".join(loops)
+            reason += f"\n    outside the decidable fragment: functions between kinds form a cycle ({loop})"
+        if p.id in engine.proved:
             yield Verdict(p.id, Status.PROVED, ENGINE, elapsed=elapsed)
+        elif p.id in engine.in_scope:
+            yield Verdict(p.id, Status.PROVED, ENGINE, engine.scope, reason=reason, elapsed=elapsed)
+        elif r:
+            yield Verdict(p.id, Status.UNKNOWN, ENGINE, reason=reason, elapsed=elapsed)
+        elif is_range(p.id):
+            yield Verdict(p.id, Status.PROVED, ENGINE, reason="it is never written otherwise", elapsed=elapsed)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from accelspec.spec.language.specification import Property, Specification
+from accelspec.spec.language.specification import Form, Property, Specification
+from accelspec.spec.language.terms import Not
 
 from ..trace import State
-from ..verdict import Budget, Status
+from ..verdict import Budget, Status, Verdict
 from .bounded import Bounded
 from .induction import Induction, run, verdicts
 from .k_induction import KInduction
@@ -25,12 +26,29 @@ Run = tuple[State, list[Choice]]  # from an initial state
 
 
 def induction(spec: Specification, tell: Tell) -> None:
-    """Proofs for any number of objects.  Tells every verdict, then the ids of the invariants."""
+    """Proofs for any number of objects.
+
+    Tells every verdict twice, first as the small scope has it, then the ids of the invariants.
+    """
+
+    def so_far() -> None:
+        for v in verdicts(engine):
+            tell("verdict", v)
+
     engine = Induction(spec, _budget(tell))
+    engine.when_in_scope = so_far
     run(engine)
-    for v in verdicts(engine):
-        tell("verdict", v)
+    so_far()
     tell("invariants", [p.id for p in engine.invariants])
+    never = [
+        replace(p, id=f"never:{p.id}", form=Form.ALWAYS, term=Not(p.term), lemma=True)
+        for p in spec.properties
+        if p.form is Form.SOMETIMES
+    ]
+    engine.when_in_scope = lambda: None
+    for id in engine.establish(never):
+        reason = "it cannot be reached, with any number of objects"
+        tell("verdict", Verdict(id.removeprefix("never:"), Status.VACUOUS, "induction", reason=reason))
 
 
 def strengthening(spec: Specification, tell: Tell, ids: Sequence[str], invariants: Sequence[str]) -> None:

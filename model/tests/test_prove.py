@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from accelspec.model.prove import Cascade, Disagreement, prove, proving
@@ -91,8 +93,15 @@ def test_what_cannot_be_reached_is_not_a_pass() -> None:
     spec = compile_machine(Leases)
     spec.cases = [c for c in spec.cases if c.operation != "unplug"]
     found = by_id(prove(spec, depth=4))["leases.R01"]
-    assert not found.status.holds
-    assert found.reason == "not reached within 4 moves"
+    assert found.status is Status.VACUOUS
+    assert found.reason == "it cannot be reached, with any number of objects"
+
+
+def test_what_was_not_reached_is_not_a_pass() -> None:
+    spec = compile_machine(Leases)
+    found = by_id(prove(spec, depth=1))["leases.R01"]
+    assert found.status is Status.UNKNOWN
+    assert found.reason == "not reached within 1 moves"
 
 
 def test_a_spent_budget_leaves_every_property_with_a_verdict() -> None:
@@ -134,3 +143,22 @@ def test_a_run_from_elsewhere_that_is_none_here_is_an_error() -> None:
     release = next(n for n, c in enumerate(spec.cases) if c.id == "release.ok")
     with pytest.raises(Disagreement, match=r"release\.ok cannot be replayed after 0 moves"):
         list(cascade.take("bounded", ("found", ("leases.I01", Status.VIOLATED, (initial, [(release, (0,))])))))
+
+
+def test_what_was_proved_for_the_small_scope_counts_if_the_rest_takes_too_long() -> None:
+    spec = compile_machine(Leases)
+    cascade = Cascade(spec, None, Budget(), 3)
+    few = {"Client": 2, "Engine": 2, "Lease": 2}
+    early = Verdict("leases.I01", Status.PROVED, "induction", few, reason="not decided for any number")
+    assert not list(cascade.take("induction", ("verdict", early)))
+    (last,) = [v for v in cascade.rest() if v.property == "leases.I01"]
+    assert (last.status, last.scope) == (Status.PROVED, few)
+
+
+def test_a_proof_for_any_number_of_objects_follows_one_for_few() -> None:
+    spec = compile_machine(Leases)
+    cascade = Cascade(spec, None, Budget(), 3)
+    few = Verdict("leases.I01", Status.PROVED, "induction", {"Client": 2})
+    assert not list(cascade.take("induction", ("verdict", few)))
+    (final,) = cascade.take("induction", ("verdict", replace(few, scope=None)))
+    assert final.scope is None

@@ -13,8 +13,9 @@ from accelspec.model.evaluate import Interpreter
 from accelspec.model.program import conjuncts
 from accelspec.model.smt import cycles, prove_inductive
 from accelspec.model.smt.encode import Encoding
-from accelspec.model.smt.induction import Induction, run
+from accelspec.model.smt.induction import Induction, run, verdicts
 from accelspec.model.smt.obligations import obligations
+from accelspec.model.smt.resistance import Resistance
 from accelspec.model.tests import machines
 from accelspec.model.tests.leases import Forgetful, Hasty, Leases, LeaseState
 from accelspec.model.tests.plain_search import violated
@@ -273,3 +274,16 @@ def test_a_law_over_steps_that_the_initial_states_break() -> None:
     spec = replace(machines.devices(), fields=[x, y], cases=[row], properties=[over_step, never])
     assert "copy.I02" in violated(spec, {"Device": 1})
     assert "copy.I02" not in proved(spec)
+
+
+def test_a_proof_outside_the_decidable_fragment_says_so_where_the_solver_gave_up() -> None:
+    spec = compile_machine(Leases)
+    c, x = Var("c", spec.kind("Client")), Var("x", spec.kind("Lease"))
+    held = All(x, Any_(c, Eq(Read(spec.field("Client.lease"), (c,)), x)))
+    spec.properties.append(machines.law("leases.I98", Form.ALWAYS, held))
+    engine = Induction(spec)
+    engine.resisting["leases.I98"] = Resistance(gave_up=["release.ok"])
+    (found,) = [v for v in verdicts(engine) if v.property == "leases.I98"]
+    assert found.status is Status.UNKNOWN
+    assert found.reason.startswith("the solver gave up at release.ok")
+    assert "Client.lease: Client -> Lease; for every Lease a Client (leases.I98): Lease -> Client" in found.reason
