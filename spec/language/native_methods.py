@@ -96,7 +96,7 @@ class _Builder:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # the file itself has warned
             exec(compile(module, m.file.path, "exec", dont_inherit=True, optimize=0), space)
-        made: FunctionType = space[m.name]
+        made: FunctionType = space[node.name]
         setattr(self.found, attribute, FunctionType(made.__code__, m.globals, m.name))
 
     def takes_steps(self, attribute: str) -> bool:

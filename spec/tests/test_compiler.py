@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from accelspec.spec.language import Errno, Machine, SpecError, Specification, compile_machine
+from accelspec.spec.language.native import NativeRun
 from accelspec.spec.language.specification import Case, Form, Role
 from accelspec.spec.language.terms import Range, show
 from accelspec.spec.tests.constructs import Tickets, Tickets2, Tickets3
@@ -267,6 +268,13 @@ class Four(Three):
             raise ENOMEM("first", T)
 
 
+class Alias(Two):
+    """A method under a second name."""
+
+    revision = "6"
+    strike_again = One.strike
+
+
 class Ambiguous(Two):
     revision = "5"
 
@@ -295,6 +303,12 @@ def test_rows_are_changed_again_and_again(name: str, expected: list[str], chain:
     spec = compile_machine(chain[name])
     assert [f"{c.row} {c.outcome.name}" for c in spec.cases if c.operation == "switch" and c.outcome] == expected
     assert (spec.operations() == ["switch"]) == (name == "Four")
+
+
+def test_a_method_may_have_two_names(chain: dict[str, type[Machine]]) -> None:
+    spec = compile_machine(chain["Alias"])
+    assert spec.operations() == ["switch", "strike", "strike_again"]
+    assert NativeRun(chain["Alias"], spec).begin("strike_again", (0,)).row == "ok"
 
 
 def test_one_of_several_rows_of_a_change_is_named_after_it(chain: dict[str, type[Machine]]) -> None:
