@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proofs and counterexamples by z3: for any number of objects, and within a scope.
 
-`prove_inductive` and `prove_bounded` run one engine here and now; `accelspec.model.prove` runs all of them, in processes that
-can be killed.
+`prove_inductive` and `prove_bounded` run one engine here and now; `accelspec.model.prove` runs all of them, in
+processes that can be killed.
 """
 
 from .bounded import Irreproducible, prove_bounded

@@ -15,8 +15,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
@@ -30,7 +28,6 @@ from accelspec.spec.language.specification import Specification
 
 from ..verdict import Budget
 
-MEMORY = 2048  # MiB that one worker's solver may use
 POLL = 0.05  # seconds between two looks at the budget
 
 Message = tuple[str, Any]  # what it is ("verdict", "depth", ...), and plain data
@@ -57,7 +54,7 @@ class Worker:
         root = str(Path(accelspec.__file__).parent.parent)
         paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "accelspec.model.smt.process", str(theirs), str(out)],
+            [sys.executable, "-m", "accelspec.model.smt.worker", str(theirs), str(out)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -153,40 +150,3 @@ def packed(x: Any) -> bytes:
     out = io.BytesIO()
     _Pickler(out, pickle.HIGHEST_PROTOCOL).dump(x)
     return out.getvalue()
-
-
-# ---------------------------------------------------------------------- in the worker
-
-
-def main(control: int, out: int) -> None:
-    """Read one task, do it, and send what it says.  The end of the control pipe ends the process."""
-    given, back = Connection(control, writable=False), Connection(out, readable=False)
-    task, spec, arguments = pickle.loads(given.recv_bytes())
-    threading.Thread(target=_die_with_parent, args=(given,), daemon=True).start()
-    import z3
-
-    from . import tasks
-
-    z3.set_param("memory_max_size", MEMORY)
-
-    def tell(kind: str, data: Any) -> None:
-        back.send_bytes(packed((kind, data)))
-
-    try:
-        tasks.TASKS[task](spec, tell, **arguments)
-    except BrokenPipeError:  # the parent does not listen any more
-        os._exit(1)
-    except (z3.Z3Exception, MemoryError) as e:
-        tell("gave up", f"the solver gave up: {e}")
-    except Exception:
-        tell("error", traceback.format_exc())
-
-
-def _die_with_parent(control: Connection) -> None:
-    with suppress(EOFError, OSError):
-        control.recv_bytes()
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:3]))

@@ -40,7 +40,7 @@ from .resistance import Resistance
 
 SAMPLES = 4000  # states of sample runs
 WIDTH = 60  # of them, those of one level from which the runs go on
-ROUNDS = 4  # times that the candidates are tried
+ROUNDS = 3  # times that the candidates are tried
 MOST = 150  # candidates that are added at a time
 
 
@@ -54,53 +54,46 @@ class Strengthening:
         self._pool: dict[str, Property] = {}
         self._shapes = [Shape(self.machine, k) for k in self.spec.kinds]
 
-    def run(self, targets: Sequence[Property]) -> set[str]:
-        """Prove what can be proved of the targets, with lemmas; returns the ids."""
+    def run(self, targets: Sequence[Property]) -> Iterator[set[str]]:
+        """Prove what can be proved of the targets, with lemmas; yields ids as they are proved."""
         proved: set[str] = set()
         for n in range(ROUNDS):
             left = [p for p in targets if p.id not in proved]
             laws, goals = [p for p in left if is_law(p)], [p for p in left if p.form is Form.AFTER]
             pool = list(self._pool.values())
-            asked = {p.id for p in (*left, *pool)}
-            failed = self.engine.refuted([*laws, *pool], goals, asked)
-            if any(p.id not in failed for p in left):
-                keep = [p for p in (*laws, *pool) if p.id not in failed]
-                goals = [p for p in goals if p.id not in failed]
-                wanted = {p.id for p in left if p.id not in failed}
-                keep, needed = self._needed(keep, goals, wanted)
-                proved |= self.engine.establish(keep, goals, wanted - {p.id for p in (*keep, *goals)}) & wanted
-                self.lemmas += [p for p in needed if p.id in self.engine.proved]
+            failed = self.engine.refuted([*laws, *pool], goals, {p.id for p in (*left, *pool)})
+            if wanted := {p.id for p in left if p.id not in failed}:
+                goals = [p for p in goals if p.id in wanted]
+                laws = self._needed([p for p in (*laws, *pool) if p.id not in failed], goals, wanted)
+                found = self.engine.establish(laws, goals, wanted - {p.id for p in (*laws, *goals)}) & wanted
+                self.lemmas += [p for p in laws if p.id in self._pool and p.id in self.engine.proved]
+                proved |= found
+                yield found
             if n == ROUNDS - 1 or len(proved) == len(targets) or self.engine.budget.spent:
-                break
-            resisting = [r for id, r in failed.items() if id not in self._pool] + [
-                r for id, r in failed.items() if id in self._pool
-            ]
+                return
             if n == 0:
                 self._sample()
-            new = {p.id: p for p in self._candidates(resisting)}
+            targets_first = sorted(failed, key=lambda id: id in self._pool)
+            new = {p.id: p for p in self._candidates([failed[id] for id in targets_first])}
             if not new:
-                break
+                return
             self.engine.budget.tell(f"{len(new)} candidate lemmas")
             self._pool |= new
-        return proved
 
-    def _needed(
-        self, laws: Sequence[Property], goals: Sequence[Property], wanted: set[str]
-    ) -> tuple[list[Property], list[Property]]:
-        """Of the laws those that the wanted properties rely on, and of them the lemmas."""
-        held = [*self.engine.invariants, *laws]
+    def _needed(self, laws: Sequence[Property], goals: Sequence[Property], wanted: set[str]) -> list[Property]:
+        """Of the laws those that the wanted properties rely on, and what these rely on."""
+        refuter, uses = self.engine.refuter, dict[str, set[str]]()
         asked = {p.id for p in (*laws, *goals)} | wanted
-        uses: dict[str, set[str]] = {}
-        for (n, place), r in self.engine.refuter.reliances(held, [*laws, *goals], asked).items():
-            id = place if isinstance(place, str) else self.engine.refuter.steps[n].checks[place][0]
+        found = refuter.reliances([*self.engine.invariants, *laws], [*laws, *goals], asked)
+        for (n, place), r in found.items():
+            id = place if isinstance(place, str) else refuter.steps[n].checks[place][0]
             uses.setdefault(id, set()).update(r.laws)
         todo, closed = list(wanted), set(wanted)
         while todo:
             new = uses.get(todo.pop(), set()) - closed
             closed |= new
             todo += new
-        keep = [p for p in laws if p.id in closed]
-        return keep, [p for p in keep if p.id in self._pool]
+        return [p for p in laws if p.id in closed]
 
     def _candidates(self, resisting: Sequence[Resistance]) -> Iterator[Property]:
         """Clauses that no sample breaks, and that a counterexample does; of each counterexample some."""

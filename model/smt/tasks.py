@@ -56,11 +56,10 @@ def strengthening(spec: Specification, tell: Tell, ids: Sequence[str], invariant
     engine = Induction(spec, _budget(tell), thorough=False)
     engine.invariants = named(spec, invariants)
     strengthened = Strengthening(engine)
-    strengthened.run(named(spec, ids))
-    found = [p.sentence for p in strengthened.lemmas]
-    for v in verdicts(engine):
-        if v.property in ids and v.status is Status.PROVED and v.scope is None:
-            tell("verdict", replace(v, reason=f"with lemmas found: {listed(found)}"))
+    for proved in strengthened.run(named(spec, ids)):
+        reason = f"with lemmas found: {listed(p.sentence for p in strengthened.lemmas)}"
+        for id in proved:
+            tell("verdict", Verdict(id, Status.PROVED, "induction", reason=reason))
 
 
 def bounded(spec: Specification, tell: Tell, scope: Mapping[str, int], depth: int, ids: Sequence[str]) -> None:

@@ -136,6 +136,15 @@ def test_engines_that_contradict_each_other_are_an_error() -> None:
         list(cascade.take("induction", ("verdict", proved)))
 
 
+def test_a_state_that_was_reached_and_cannot_be_is_an_error() -> None:
+    spec = compile_machine(Leases)
+    cascade = Cascade(spec, None, Budget(), 3)
+    initial = next(cascade.interpreter.initial())
+    list(cascade.take("bounded", ("found", ("leases.R01", Status.PROVED, (initial, [])))))
+    with pytest.raises(Disagreement, match=r"leases\.R01 is proved and vacuous"):
+        list(cascade.take("induction", ("verdict", Verdict("leases.R01", Status.VACUOUS, "induction", reason="never"))))
+
+
 def test_a_run_from_elsewhere_that_is_none_here_is_an_error() -> None:
     spec = compile_machine(Leases)
     cascade = Cascade(spec, None, Budget(), 3)

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What strengthening finds, and that it is needed."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -24,7 +26,7 @@ def strengthened(spec: Specification) -> tuple[Strengthening, set[str], set[str]
     alone = set(engine.proved)
     resisting = [p for p in spec.properties if p.id in engine.resisting]
     strengthening = Strengthening(engine)
-    return strengthening, alone, strengthening.run(resisting)
+    return strengthening, alone, set().union(*strengthening.run(resisting))
 
 
 def test_a_missing_lemma_is_found() -> None:
