@@ -113,9 +113,10 @@ class _Progress:
 
     @property
     def deadlock_id(self) -> str:
-        """The law that calls end, where the machine states one: a progress law that stands at asserts."""
+        """The law that calls end, where the machine states one and no assert judges it."""
+        judged = {k.property for c in self.spec.cases for k in c.checks} | set(self.spec.not_applicable)
         stated = (p.id for p in self.spec.properties if p.form is Form.CHECK and p.cls is Class.PROGRESS)
-        return next((id for id in stated if id not in self.spec.not_applicable), DEADLOCK)
+        return next((id for id in stated if id not in judged), DEADLOCK)
 
     def deadlock(self) -> Verdict:
         id = self.deadlock_id

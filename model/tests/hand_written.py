@@ -244,7 +244,7 @@ def released(s: State) -> State:
 def maps(s: State) -> Iterator[Move]:
     """Two checks under the queue's mutex, the driver, and only then, without it, the mapping itself."""
     q = s.queue
-    if s.running and not s.fd:
+    if s.running and not s.fd and not s.busy:
         for r in (MMIO, DUS, *OTHER_REGIONS):
             for private in (False, True):
                 yield f"mmap {r} {private}", "bad_fd", s
