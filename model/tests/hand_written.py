@@ -145,7 +145,7 @@ def given_up(q: Queue) -> Queue:
 
 def opens(s: State) -> Iterator[Move]:
     """By the path; or by an inode that somebody kept, which also works after removal."""
-    if s.running and not s.fd and s.life != "ABSENT":
+    if s.running and not s.fd and not s.busy and s.life != "ABSENT":
         for kept in (False, True):
             if s.life == "REGISTERED" or (kept and s.queue):
                 if not s.busy and not s.opening:
@@ -244,7 +244,7 @@ def released(s: State) -> State:
 def maps(s: State) -> Iterator[Move]:
     """Two checks under the queue's mutex, the driver, and only then, without it, the mapping itself."""
     q = s.queue
-    if s.running and not s.fd and not s.busy:
+    if s.running and not s.fd:
         for r in (MMIO, DUS, *OTHER_REGIONS):
             for private in (False, True):
                 yield f"mmap {r} {private}", "bad_fd", s
