@@ -25,6 +25,7 @@ from .verdict import Budget, Status, Verdict
 
 DEPTH = 10  # moves to which violations are looked for
 K = 3  # moves of memory that k-induction tries
+A_FEW = 5  # properties that resist: more, and it is the machine that is wrong, not a lemma that is missing
 
 
 class Disagreement(RuntimeError):
@@ -54,11 +55,11 @@ def proving(
 ) -> Iterator[Verdict]:
     """One verdict for each property, as they come.
 
-    With `only_unbounded` what holds for any number of objects is all that is asked: scopes are left to an explorer.
-
     `scope` says how many objects there are where that matters (by default the specification's own scope); `jobs` is
-    the number of processes that may run at a time; `depth` the number of moves to which violations are looked
-    for.  When the budget is spent, what is undecided is UNKNOWN, or HOLDS_TO the depth that was reached.
+    the number of processes that may run at a time; `depth` the number of moves to which violations are looked for.
+    With `only_unbounded` what holds for any number of objects is all that is asked: scopes are left to an explorer, and
+    lemmas are looked for only if a few properties resist.  When the budget is spent, what is undecided is UNKNOWN, or
+    HOLDS_TO the depth that was reached.
 
     Raises ValueError for a scope with a kind that the specification does not have, Disagreement and WorkerFailed for
     what must not happen.
@@ -68,20 +69,24 @@ def proving(
     cascade = Cascade(spec, scope, budget or Budget(), depth)
     yield from cascade.outside()
     with ExitStack() as workers:
-        tasks = [("induction", cascade.for_induction), ("bounded", cascade.for_bounded)]
-        if only_unbounded:
-            yield from cascade.hear([workers.enter_context(Worker("induction", spec, **cascade.for_induction()))])
-            yield from cascade.rest()
-            return
-        for together in [tasks] if jobs > 1 else [[t] for t in tasks]:
-            started = [workers.enter_context(Worker(name, spec, **given())) for name, given in together]
-            yield from cascade.hear(started)
-        if cascade.open and not cascade.budget.spent:
-            worker = workers.enter_context(Worker("strengthening", spec, **cascade.for_strengthening()))
+
+        def start(task: str, arguments: Mapping[str, Any]) -> Worker:
+            return workers.enter_context(Worker(task, spec, **arguments))
+
+        induction_alone = only_unbounded or jobs == 1
+        first = [start("induction", {})]
+        if not induction_alone:
+            first.append(start("bounded", cascade.for_bounded()))
+        yield from cascade.hear(first)
+        if induction_alone and not only_unbounded and cascade.goes_on:
+            yield from cascade.hear([start("bounded", cascade.for_bounded())])
+        resisting = cascade.for_strengthening()
+        if cascade.goes_on and resisting["ids"] and (not only_unbounded or len(resisting["ids"]) <= A_FEW):
+            worker = start("strengthening", resisting)
             yield from cascade.hear([worker], share=0.5)
             worker.kill()
-        if cascade.open and not cascade.budget.spent:
-            yield from cascade.hear([workers.enter_context(Worker("k-induction", spec, **cascade.for_k_induction()))])
+        if cascade.goes_on and not only_unbounded:
+            yield from cascade.hear([start("k-induction", cascade.for_k_induction())])
     yield from cascade.rest()
 
 
@@ -111,9 +116,10 @@ class Cascade:
                 reason = f"not for these engines: it speaks about {p.cls.value}"
                 yield self.settle(Verdict(p.id, Status.UNKNOWN, "prove", reason=reason))
 
-    def for_induction(self) -> dict[str, Any]:
-        """The arguments of the task."""
-        return {}
+    @property
+    def goes_on(self) -> bool:
+        """Is there something left to decide, and to spend?"""
+        return bool(self.open) and not self.budget.spent
 
     def for_bounded(self) -> dict[str, Any]:
         """The arguments of the task."""
@@ -165,12 +171,11 @@ class Cascade:
                         reason = "; ".join(filter(None, [f"k = {k}", self.resists.get(id, "")]))
                         yield self.settle(Verdict(id, Status.PROVED, task, self.scope, reason=reason))
             case "verdict", v:
+                before = self.final.get(v.property)
                 if (v.status is Status.PROVED and v.scope is None) or v.status is Status.VACUOUS:
-                    if (before := self.final.get(v.property)) is None:
-                        yield self.settle(v)
-                    elif before.status is Status.VIOLATED:
-                        raise Disagreement(f"{self.spec.name}: {v.property} is violated, and proved by {v.engine}")
-                else:
+                    if before is None or before.trace is not None:
+                        yield self.settle(v)  # a trace, and a proof that there is none, contradict each other
+                elif before is None:
                     self.resists[v.property] = v.reason
                     self.weaker[v.property] = v
             case _:
@@ -209,7 +214,7 @@ class Cascade:
                 notes.append("the budget is spent")
             reason = "; ".join(filter(None, [why, *notes]))
             if p.form is Form.SOMETIMES:
-                far = f"not reached within {self.reached} moves" if self.reached >= 0 else ""
+                far = f"not reached within {self.reached} moves" if self.reached >= 0 else "no run was looked at"
                 reason = "; ".join(filter(None, [far, *notes]))
                 yield self.settle(Verdict(p.id, Status.UNKNOWN, "bounded", self.scope, reason=reason))
             elif weaker is not None and weaker.status is Status.PROVED:

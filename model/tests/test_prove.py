@@ -53,6 +53,19 @@ def test_a_missing_lemma_is_found() -> None:
     assert "x of Lease.state is LOST" in found["leases.I03"].reason
 
 
+def test_only_what_holds_for_any_number_of_objects() -> None:
+    spec = compile_machine(Hasty)
+    spec.properties = [p for p in spec.properties if p.name != "lost_means_gone"]
+    found = by_id(list(proving(spec, only_unbounded=True)))
+    assert found["leases.I03"].status is Status.UNKNOWN
+    assert found["leases.R01"].status is Status.UNKNOWN
+    assert {v.status for id, v in found.items() if id not in ("leases.I03", "leases.R01")} == {Status.PROVED}
+    good = compile_machine(Leases)
+    good.properties = [p for p in good.properties if p.name != "lost_means_gone"]
+    found = by_id(list(proving(good, only_unbounded=True)))
+    assert found["leases.I03"].reason.startswith("with lemmas found: ")
+
+
 def test_k_induction_in_the_scope() -> None:
     (found,) = prove(rotating(), {"Device": 1})
     assert (found.status, found.engine, found.scope) == (Status.PROVED, "k-induction", {"Device": 1})
