@@ -25,7 +25,7 @@ from .results import Campaign, Disagreement, Exploration, Finding, short
 if TYPE_CHECKING:
     from accelspec.model.explore import Explored
 
-SMALL = 200_000  # states of a scope whose whole graph is built, to look for fair cycles
+SMALL = 10_000_000  # transitions of a scope whose whole graph is built, to look for fair cycles
 
 
 class Engine(Enum):
@@ -138,7 +138,7 @@ def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> I
         for verdict in explored.verdicts:
             yield said(verdict, name)
         yield _exploration(explored, name, part.elapsed)
-        if explored.complete and explored.states <= SMALL:
+        if explored.complete and explored.transitions <= SMALL:
             for verdict in progress(spec, scope, _part(budget, len(scopes) - n), replay=replay):
                 yield said(verdict, name)
     yield from _lint(spec, list(runs.values()), budget)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from .language import Machine
+from accelspec.spec.language import Machine
+
 from .uacce import REVISIONS as UACCE
 
 MACHINES: dict[str, dict[str, type[Machine]]] = {"uacce": {r.revision: r for r in UACCE}}

@@ -135,6 +135,9 @@ class Linux5_7(DanglingSlots, Legacy):
                 return EPERM("unit_stopped", read("hisi_qm_uacce_get_queue", document=DRIVER))
             h = choose(h for h in HwQueue if h.device is found and not any(x.hw is h for x in Queue))
             if h is None:
+                assert any(x.device is found and x.hw is not None for x in Queue) or not any(
+                    x.device is found for x in HwQueue
+                ), "uacce.L02"
                 free(q)
                 return EBUSY("all_in_use", read("hisi_qm_uacce_get_queue", document=DRIVER))
             if fails("get_queue"):
