@@ -73,6 +73,13 @@ _ALL: Final = (
         {"release_accounts": True, "mmap_lock": "device"},
     ),
     Fault(
+        "C-01",
+        "mmap takes the device lock, inside which a driver's command copies from user memory",
+        f"{_SHEET} 1.8; reviewed in June 2022, two locks since 6.0",
+        "lock order",
+        {"mmap_lock": "device"},
+    ),
+    Fault(
         "S-14",
         "unmapping does not free the region: its slot stays taken and its memory is lost",
         f"{_SHEET} 4.3 S-14; close operation added in 5.7",

@@ -95,6 +95,13 @@ def s12(scene: Scene) -> object:
     return "lock order" in rules(system)
 
 
+def c01(scene: Scene) -> object:
+    system = scene.opened()
+    system.driver_ioctl(0, 3)
+    system.mmap(0, 3, MMIO, 1)
+    return "lock order" in rules(system)
+
+
 def s14(scene: Scene) -> object:
     system = scene.opened()
     system.munmap(system.mmap(0, 3, DUS, 2))
@@ -226,6 +233,7 @@ SCENES: dict[str, tuple[Callable[[Scene], object], Seen]] = {
     "S-05": (s05, ((True, True), (False, False))),
     "S-06": (s06, ((Errno.ENXIO, 3, True), (0, Errno.EBUSY, False))),
     "S-12": (s12, (True, False)),
+    "C-01": (c01, (True, False)),
     "S-14": (s14, ((False, True), (True, False))),
     "S-29": (s29, ((0, True), (Errno.ENXIO, False))),
     "S-30": (s30, (True, False)),

@@ -18,6 +18,7 @@ class Behaviour:
     name: str = "6.12.117"
 
     # open
+    open_knows_its_device: bool = False  # else a node kept from a removed device leads to whoever has its number now
     bind_failure_fails_open: bool = True
     allocation: Literal["before bind", "after bind"] = "before bind"
     unbind_when_get_fails: bool = True
@@ -70,7 +71,8 @@ LINUX_6_12: Final = Behaviour()
 INTENDED: Final = replace(
     LINUX_6_12,
     name="intended",
-    # A device that is gone is always "no such device".
+    # A device that is gone is always "no such device", also behind a node that somebody kept.
+    open_knows_its_device=True,
     lost_to_remove=Errno.ENODEV,
     # No doorbell window: users lose their pages, and cannot get new ones, before the hardware queue is given back.
     remove="unmap then put",

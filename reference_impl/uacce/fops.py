@@ -39,6 +39,8 @@ class UacceFops(FileOperations):
         """
         device = self.framework.ids.find(inode.number)
         yield point("open: device found")
+        if device is not None and self.behaviour.open_knows_its_device and device.cdev is not inode.cdev:
+            device = None  # the number was given again, to another device
         if device is None or task.process is None:
             return Errno.ENODEV
         q = UacceQueue(device, file, task.process.mm)
