@@ -44,6 +44,8 @@ def trouble(d: Declaration) -> tuple[str, str] | None:
         return f"is indexed by {_name(d.key)}, which is no kind", "Make it a kind: `class Slot(Object, always=True)`."
     if t is int:
         return "is a number without bounds", "Write `Annotated[int, Range(0, 3)]`: engines count with few numbers."
+    if isinstance(t, Range) and not (type(t.lo) is int and type(t.hi) is int):
+        return f"is in a range from {t.lo!r} to {t.hi!r}, which are no numbers", "Write `Range(0, 3)`."
     if isinstance(t, Range) and t.lo > t.hi:
         return f"is in an empty range, from {t.lo} to {t.hi}", "The first bound is the lower one."
     if isinstance(t, type) and issubclass(t, Enum) and not list(t):
