@@ -7,9 +7,9 @@ from itertools import count
 from typing import Any, Literal
 
 from .faults import with_faults
-from .kernel import Call, Kernel, Mm, Outcome, Task, UsageError, answer
+from .kernel import Call, Kernel, Mm, Task, UsageError
 from .kernel.files import Inode
-from .kernel.process import Process
+from .running import Running
 from .uacce import BEHAVIOURS, CALLBACKS, Behaviour, Framework, Provider, UacceFops, exit_puts_queues
 
 INJECTABLE = (*CALLBACKS, "alloc:queue", "alloc:region", "alloc:uacce", "copy_from_user", "id_alloc", "pm_get")
@@ -36,7 +36,7 @@ class Mapping:
     pages: int
 
 
-class Calls:
+class Calls(Running):
     """A kernel with uacce in it, and the calls that are on their way."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Calls:
                 raise UsageError(f"no behaviour is called {behaviour!r}; there are: {', '.join(BEHAVIOURS)}")
             behaviour = BEHAVIOURS[behaviour]
         self.behaviour = with_faults(behaviour, faults)
-        self.kernel = Kernel(INJECTABLE)
+        super().__init__(Kernel(INJECTABLE))
         self.framework = Framework(self.kernel, self.behaviour, reuse_ids=reuse_ids)
         self.framework.fops = UacceFops(self.framework)
         if self.behaviour.exit_puts_queues:
@@ -65,9 +65,6 @@ class Calls:
         self._hardware = dict(hardware or {})
         self._inodes: dict[int, Inode] = {}
         self._mapping_numbers = count(FIRST_MAPPING)
-        self._asleep: list[tuple[int, int, Call]] = []
-        self._woken: list[tuple[int, int, int]] = []
-        self._stuck: list[Call] = []  # they wait for a lock for ever, and hold what they hold
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Call:
         """Prepare the call that the method `name` makes, for a Scheduler or run_threads; nothing runs yet.
@@ -84,46 +81,10 @@ class Calls:
         else:
             task = self._process(args[0] if actor == "process" else self._mapping(args[0]).process).task(name)
         body = getattr(self, f"_{name}")(task, *args, **kwargs)
-        return Call(task, self.kernel.syscall(task, body), self.kernel.findings.report)
+        return self._enter(task, body)
 
     def _run(self, name: str, *args: Any, **kwargs: Any) -> int:
-        call = self.call(name, *args, **kwargs)
-        result = call.run()
-        if not call.done:
-            if call.at is not None and call.at.kind == "lock":
-                self._stuck.append(call)
-                return Outcome.DEADLOCK
-            self._asleep.append((args[0], args[1], call))
-        self.settle()
-        return answer(result)
-
-    def settle(self) -> None:
-        """Let every sleeping call that was woken go on; what they returned is in `woken()`."""
-        while ready := [entry for entry in self._asleep if entry[2].ready]:
-            for entry in ready:
-                who, what, call = entry
-                call.run()
-                if call.done:
-                    self._asleep.remove(entry)
-                    if call.task.process is not None:
-                        self._woken.append((who, what, answer(call.result)))
-
-    def sleeping(self) -> list[tuple[int, int]]:
-        """Return (process, descriptor) of every poll that sleeps."""
-        return [(who, what) for who, what, call in self._asleep if call.task.process is not None]
-
-    def woken(self) -> list[tuple[int, int, int]]:
-        """Return (process, descriptor, result) of every poll that ended since the last time."""
-        woken, self._woken = self._woken, []
-        return woken
-
-    def _process(self, p: int) -> Process:
-        process = self.kernel.processes.get(p)
-        if process is None:
-            return self.kernel.spawn(p)
-        if not process.alive:
-            raise UsageError(f"process {p} has exited; spawn({p}) starts another one")
-        return process
+        return self._finish(self.call(name, *args, **kwargs), args[0], args[1] if len(args) > 1 else 0)
 
     def _mapping(self, m: int) -> Mapping:
         mapping = self.mappings.get(m)
