@@ -21,7 +21,7 @@ class MemoryMaps(Files):
         """Does a running process have it?"""
         return any(p.running and p.mm is m for p in Process)
 
-    def unmap(self, v: Vma) -> None:
+    def unmap_piece(self, v: Vma) -> None:
         """A piece goes away as a whole."""
         f = v.file
         self.vma_close(v)
@@ -35,7 +35,7 @@ class MemoryMaps(Files):
     def munmap(self, v: Vma) -> Result:
         require(self.alive(v.mm))
         with v.mm.mmap_lock:
-            self.unmap(v)
+            self.unmap_piece(v)
             return OK("ok", kernel("do_vmi_munmap"))
 
     @operation

@@ -46,7 +46,7 @@ class Processes(MemoryMaps):
             self.mm_exit(gone)
         while not self.alive(gone) and any(v.mm is gone for v in Vma):
             v = any_of(v for v in Vma if v.mm is gone)
-            self.unmap(v)
+            self.unmap_piece(v)
             yield "unmapping"
         while cloexec and any(p.fd[n] is not None for n in Fd):
             f = any_of(f for f in File if any(p.fd[n] is f for n in Fd))
@@ -63,7 +63,7 @@ class Processes(MemoryMaps):
             self.mm_exit(p.mm)
         while not self.alive(p.mm) and any(v.mm is p.mm for v in Vma):
             v = any_of(v for v in Vma if v.mm is p.mm)
-            self.unmap(v)
+            self.unmap_piece(v)
             yield "unmapping"
         while any(p.fd[n] is not None for n in Fd):
             f = any_of(f for f in File if any(p.fd[n] is f for n in Fd))

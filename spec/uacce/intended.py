@@ -218,7 +218,7 @@ class Intended(Uacce):
     def munmap(self, v: Vma) -> Result:
         require(self.alive(v.mm))
         with v.mm.mmap_lock:
-            self.unmap(v)
+            self.unmap_piece(v)
             return OK("ok", deduced("T1: pieces are counted under the queue's mutex, nothing is loaded outside it"))
 
     @operation

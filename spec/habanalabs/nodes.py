@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""habanalabs 5.2: the node /dev/hlN, one open at a time."""
+
+from __future__ import annotations
+
+from accelspec.spec.kernel import Fd, File, Process
+from accelspec.spec.language import (
+    EBUSY,
+    ENOMEM,
+    ENXIO,
+    EPERM,
+    OK,
+    Result,
+    choose,
+    fails,
+    free,
+    operation,
+    read,
+    require,
+    when,
+)
+
+from .device import Devices
+from .objects import Asid, Context, Device, FilePrivate
+
+
+class Nodes(Devices):
+    document = "linux 5.2 drivers/misc/habanalabs"
+
+    @operation
+    def open(self, p: Process, n: Fd, d: Device) -> Result:
+        require(self.unused(p, n))
+        if d.gone:
+            return ENXIO("no_minor", read("hl_device_open"))
+        with d.open_lock:
+            if not self.operational(d):
+                return EPERM("in_reset", read("hl_device_open"))
+            if d.in_debug:
+                return EPERM("in_debug", read("hl_device_open", "since 5.3"))
+            if d.opened:
+                return EBUSY("taken", read("hl_device_open", "fd_open_cnt"))
+            if fails("allocation"):
+                return ENOMEM("no_memory", read("hl_device_open", "the count is given back"))
+            a = choose(a for a in Asid if a.device is d and not a.taken)
+            if a is None:
+                return ENOMEM("no_asid", read("hl_ctx_init"))
+            h = FilePrivate(device=d, opener=p)
+            x = Context(hpriv=h, asid=a)
+            d.slot = x
+            if fails("idr_alloc"):
+                free(x)
+                free(h)
+                return ENOMEM("no_handle", read("hl_ctx_create", "the pointer was given to the device before (B21)"))
+            x.granted = True
+            h.contexts += 1
+            a.taken = True
+            f = File()
+            h.file = f
+            p.fd[n] = f
+            d.opened = True
+            if when(not d.manual):
+                d.high = True
+            return OK("ok", read("hl_device_open"))

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""habanalabs revision `a`: Linux 5.1 to 5.3, one open at a time."""
+
+from __future__ import annotations
+
+from .frequency import Frequency
+from .laws import Laws
+
+UNMAPPED = (
+    "exec",
+    "munmap",
+    "munmap_head",
+    "munmap_tail",
+    "mprotect_tail",
+    "mremap_grow",
+    "mremap_dont_unmap",
+    "wake_up",
+)
+SMALL = {"Mm": 0, "Vma": 0, "Waiter": 0, "Message": 0}
+
+
+NOTHING_ELSE = {"Vma": 0, "Waiter": 0, "Message": 0}
+
+
+class A(Frequency, Laws):
+    """One node, one file at a time, its context made at once."""
+
+    machine = "habanalabs"
+    revision = "a"
+    document = "linux 5.2 drivers/misc/habanalabs"
+    drops = (*UNMAPPED, "exec", "wake_up")
+    scopes = {
+        "contexts": {**NOTHING_ELSE, "Submission": 0, "Memory": 0, "CommandBuffer": 0},
+    }

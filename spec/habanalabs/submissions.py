@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""habanalabs 5.2: submissions, as far as contexts depend on them.  The ring of a context has one slot here."""
+
+from __future__ import annotations
+
+from accelspec.spec.kernel import Fd, Process
+from accelspec.spec.language import (
+    DONE,
+    EAGAIN,
+    EINVAL,
+    EIO,
+    ENOMEM,
+    OK,
+    Result,
+    choose,
+    event,
+    fails,
+    free,
+    operation,
+    read,
+    require,
+)
+
+from .ioctls import Ioctls
+from .objects import ABORTED, DONE_WELL, PENDING, CommandBuffer, Submission
+
+
+class Submissions(Ioctls):
+    document = "linux 5.2 drivers/misc/habanalabs"
+
+    @operation
+    def submit(self, p: Process, n: Fd) -> Result:
+        """The CS ioctl."""
+        h = self.entered(p, n)
+        self.working(h)
+        x = self.context_of(h)
+        if fails("arguments"):
+            return EINVAL("bad_arguments", read("hl_cs_ioctl"))
+        last = choose(c for c in Submission if c.ctx is x)
+        if last is not None and last.fence is PENDING:
+            return EAGAIN("ring_full", read("allocate_cs"))
+        if fails("allocation"):
+            return ENOMEM("no_memory", read("allocate_cs"))
+        b = choose(b for b in CommandBuffer if b.hpriv is x.hpriv and b.handle)
+        if b is None and fails("hl_cb_get"):
+            return EINVAL("unknown_cb", read("validate_queue_index"))
+        for c in Submission:
+            if c.ctx is x:
+                free(c)
+        Submission(ctx=x, cb=b)
+        return OK("ok", read("hl_hw_queue_schedule_cs"))
+
+    @event
+    def complete(self, c: Submission) -> Result:
+        """The hardware has finished it."""
+        require(c.fence is PENDING and not c.ctx.hpriv.device.gone)
+        self.finish(c, DONE_WELL)
+        return DONE("ok", read("cs_do_release"))
+
+    @operation
+    def wait(self, p: Process, n: Fd) -> Result:
+        """WAIT_CS for the newest sequence, without patience."""
+        h = self.entered(p, n)
+        x = self.context_of(h)
+        c = choose(c for c in Submission if c.ctx is x)
+        if c is None:
+            return EINVAL("not_submitted", read("hl_cs_wait_ioctl", "sequences begin with 1"))
+        if c.fence is PENDING:
+            return OK("busy", read("hl_cs_wait_ioctl"))
+        if c.fence is ABORTED:
+            return EIO("aborted", read("hl_cs_wait_ioctl"))
+        return OK("ok", read("hl_cs_wait_ioctl"))
