@@ -19,9 +19,9 @@ def open_target(text: str, machine: str, revision: str, options: Mapping[str, st
     scheme, _, rest = text.partition(":")
     match scheme:
         case "reference" if not rest:
-            from .reference import Reference
+            from .reference import open_reference
 
-            return Reference(machine, revision, options)
+            return open_reference(machine, revision, options)
         case "python":
             from .python import from_factory
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from accelspec.reference_impl import Call, Poll
+from accelspec.reference_impl import Call, Outcome, Poll, name_of
 from accelspec.reference_impl.kernel import Step, Task
 from accelspec.reference_impl.kernel.files import OpenFile
 
 from .interface import Observation
 from .python import crash
-from .reference_view import outcome
 
 
 class Started:
@@ -93,3 +92,15 @@ def drop(task: Task, file: OpenFile) -> Step[int]:
     file.put(task)
     yield from ()
     return 0
+
+
+def index(name: str) -> int:
+    """The number at the end of a name."""
+    return int(name.lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+
+
+def outcome(result: int) -> str:
+    """The name of what a call answered; a deadlock is a hang."""
+    if result >= 0:
+        return "OK"
+    return "HANG" if result == Outcome.DEADLOCK else name_of(result)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the target `reference` shows of the reference implementation: its state, in the names of the specification."""
+"""What the target `reference` shows of uacce: its state, in the names of the specification."""
 
 from __future__ import annotations
 
-from accelspec.reference_impl import Outcome, RegionType, System, name_of
+from accelspec.reference_impl import RegionType, System
 from accelspec.reference_impl.kernel import Vma
 from accelspec.reference_impl.lifecycle import RegionState
 from accelspec.reference_impl.uacce import Mapped, UacceQueue
@@ -78,15 +78,3 @@ class View:
             - sum(q.owns_hardware for q in queues),
             "uacce.I09 region": system.kernel.allocator.count("region") - len(slots),
         }
-
-
-def index(name: str) -> int:
-    """The number at the end of a name."""
-    return int(name.lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-
-
-def outcome(result: int) -> str:
-    """The name of what a call answered; a deadlock is a hang."""
-    if result >= 0:
-        return "OK"
-    return "HANG" if result == Outcome.DEADLOCK else name_of(result)
