@@ -250,7 +250,7 @@ def test_what_is_allowed_is_not_reported() -> None:
             "spec/a.py": f'{LICENCE}"""One."""\nimport ast\nfrom .b import c\n',
             "spec/uacce/a.py": f'{LICENCE}"""A machine."""\nfrom accelspec.spec.language import Machine\n',
             "model/a.py": f'{LICENCE}"""Two."""\nimport z3\nfrom accelspec.spec import a\nfrom . import b\n',
-            "conformance/targets/reference_a.py": f'{LICENCE}"""Three."""\nfrom accelspec.reference_impl import kernel\n',
+            "conformance/targets/reference_a.py": f'{LICENCE}"""Three."""\nimport accelspec.reference_impl as r\n',
             "conformance/tests/test_a.py": f'{LICENCE}"""Four."""\nfrom accelspec.reference_impl import faults\n',
             "README.md": "[one](spec/a.py), [two](model), [three](https://kernel.org/doc), `~/work/a`, docs/work/b",
         }
