@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Annotated
 
 from accelspec.spec.kernel import File, Process
-from accelspec.spec.language import UNLOCKED, Ghost, Lock, Object, Range, Raw, Rigid, Unique
+from accelspec.spec.language import IDLE, UNLOCKED, Busy, Ghost, Lock, Object, Range, Raw, Rigid, Unique
 
 FACTS = "docs/facts/habanalabs.md"
 
@@ -22,6 +22,7 @@ class Fence(Enum):
     DONE = "finished"
     TIMED_OUT = "its lockup timer fired"
     ABORTED = "rolled back by a reset: EIO"
+    REJECTED = "6.x: got a sequence, and was never given to the hardware: EBUSY"
 
 
 class Query(Enum):
@@ -33,8 +34,40 @@ class Query(Enum):
     UNKNOWN = "no such opcode"
 
 
-PENDING, DONE_WELL, TIMED_OUT, ABORTED = Fence
+class InfoOp(Enum):
+    """The classes of INFO in 6.x."""
 
+    ALWAYS = "HW_IP_INFO, DEVICE_STATUS, RESET_COUNT and the like: answered even in a reset"
+    WORKING = "HW_IDLE, CLK_RATE, TIME_SYNC and the like: they ask the device"
+    USAGE = "DRAM_USAGE"
+    EVENTS = "GET_EVENTS"
+    REGISTER = "REGISTER_EVENTFD"
+    UNREGISTER = "UNREGISTER_EVENTFD"
+    UNKNOWN = "no such opcode"
+
+
+class Switch(Enum):
+    """Exactly one submission of a context switches the chip to it."""
+
+    NEEDED = "token 1: the next submission does it"
+    RUNNING = "token 0, wait token 0: somebody does it, or has failed to"
+    SWITCHED = "wait token 1"
+
+
+class Asic(Enum):
+    """Chips differ in what can be reset alone.  A device without a Chip is a Gaudi: every reset is a hard one."""
+
+    GOYA = "compute resets when asked for; the first submission switches the context"
+    GAUDI2 = "a compute reset whenever an owner leaves, and no other"
+
+
+PENDING, DONE_WELL, TIMED_OUT, ABORTED, REJECTED = Fence
+NEEDED, RUNNING, SWITCHED = Switch
+GOYA, GAUDI2 = Asic
+
+Sequence = Annotated[int, Range(0, 4)]  # 0 is never given; a scope ends where the last one is
+Few = Annotated[int, Range(0, 3)]
+Trials = Annotated[int, Range(0, 1)]  # HL_PENDING_RESET_MAX_TRIALS is 60
 Once = Annotated[int, Range(0, 2)]  # a count that should never pass 1
 
 
@@ -55,6 +88,19 @@ class Device(Object, always=True):
     open_lock: Lock = UNLOCKED  # fd_open_cnt_lock; since 5/9 fpriv_list_lock
     lazy_lock: Lock = UNLOCKED  # lazy_ctx_creation_lock
     debug_lock: Lock = UNLOCKED
+    # what follows is of 6.x: struct hl_reset_info and its surroundings
+    active: bool = False  # is_compute_ctx_active
+    releasing: bool = False  # compute_ctx_in_release
+    compute_reset: bool = False  # in_compute_reset: the reset that runs is of the light kind
+    requested: bool = False  # a compute reset has begun, and its thread has still to carry it out
+    resetting: Busy = IDLE  # a thread is inside hl_device_reset
+    remembered: bool = False  # hard_reset_schedule_flags: a hard reset follows the compute reset that runs
+    needs_reset: bool = False  # a submission timed out, and resets on lockup are off
+    trials: Trials = 0  # process_kill_trial_cnt
+    watchdog: bool = False  # 6.12: a reset waits until the owner leaves
+    watchdog_hard: bool = False  # 6.12: and will be a hard one then, whatever the chip can
+    late_reset: bool = False  # 6.12: a close found the context in use, and is about to ask for a hard reset
+    fini: bool = False  # device_fini_pending
     resets: Ghost[Once] = 0  # resets that run
     soiled: Ghost[bool] = False  # device memory holds what an owner who is gone has written
 
@@ -73,7 +119,9 @@ class FilePrivate(Object):
     opener: Rigid[Process]  # taskpid: who opened, whoever has the file now
     control: Rigid[bool] = False  # of the control node
     file: Unique[File | None] = None  # none since the last close: what is left drains
-    listed: bool = False  # on fpriv_list
+    listed: bool = False  # on fpriv_list; since 5.17 files of the control node are on one of their own
+    orphan: bool = False  # 6.x: hdev is NULL, removal has given up on its process
+    notified: bool = False  # 6.x: it has registered an eventfd
     ending: bool = False  # nobody holds it: true only inside the step in which it ends
     leaving: bool = False  # its context has ended, and the call that ends it waits for a lock
     contexts: Ghost[Once] = 0  # created for it, ever
@@ -84,6 +132,9 @@ class Context(Object):
 
     hpriv: Rigid[FilePrivate]
     asid: Rigid[Asid]
+    sequence: Sequence = 1  # 6.x: cs_sequence, the next one
+    awaited: Sequence = 0  # 6.x: a thread is inside WAIT for this one, and holds its fence and the context
+    switch: Switch = NEEDED  # 6.x, Goya: thread_ctx_switch_token and its wait token
     granted: Ghost[bool] = False  # somebody decided that it computes, and nobody took that back
     survivor: Ghost[bool] = False  # it was there when the hardware was hard reset
     wrote: Ghost[bool] = False  # it had device memory mapped
@@ -94,6 +145,7 @@ class CommandBuffer(Object):
 
     hpriv: Raw[FilePrivate | None] = None
     handle: bool = True  # user space can name it
+    refs: Few = 1  # 6.x: as the driver counts them, for the handle and for each submission
 
 
 class Submission(Object):
@@ -102,6 +154,14 @@ class Submission(Object):
     ctx: Rigid[Context]
     cb: CommandBuffer | None = None  # none: buffers that the scope does not follow
     fence: Fence = PENDING
+    # what follows is of 6.x, where the fence stays in the ring until its slot is needed
+    seq: Rigid[Sequence] = 0
+    alive: bool = False  # the hl_cs is there, and holds the context and its buffers
+    queued: bool = False  # on cs_mirror_list: the hardware has it
+    group: Rigid[Sequence] = 0  # staged_sequence, that of the first of its group; 0: not staged
+    last: Rigid[bool] = False  # staged_last: the one that gets the completion
+    patient: Rigid[bool] = False  # HL_CS_FLAGS_SKIP_RESET_ON_TIMEOUT
+    fired: bool = False  # its lockup timer has fired
 
 
 class Memory(Object):
@@ -110,3 +170,17 @@ class Memory(Object):
     asid: Rigid[Asid]  # of the creator
     shared: Rigid[bool] = False
     mapped: Context | None = None
+
+
+class Chip(Object, always=True):
+    """6.x: the chip of a device."""
+
+    device: Rigid[Device]
+    asic: Rigid[Asic]
+
+
+class Dmabuf(Object):
+    """6.x: exported device memory.  It holds the context; since 6.4 also the file of the compute node."""
+
+    ctx: Rigid[Context]
+    memory: Rigid[Memory | None] = None  # 6.12: it cannot be unmapped while it is exported
