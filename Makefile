@@ -46,8 +46,9 @@ lint: $(installed)
 	$(BIN)/mypy
 	PYRIGHT_PYTHON_GLOBAL_NODE=0 $(BIN)/pyright --pythonpath $(BIN)/python --warnings
 
+# A worker for each core, four at most; the tests of a module stay together, they share what takes long to make.
 pytest: $(installed)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadscope $(ARGS)
 
 format: $(installed)
 	$(BIN)/ruff check --fix .
