@@ -22,6 +22,15 @@ class Contexts(Processes):
         assert h is not None, "habanalabs.A01"
         return h
 
+    def referenced(self, f: File) -> bool:
+        """A call that is inside the driver holds the file, too."""
+        return super().referenced(f) or any(h.file is f and h.inside >= 1 for h in FilePrivate)
+
+    def leave(self, h: FilePrivate, f: File) -> None:
+        """A call that took several steps lets go of the file."""
+        h.inside -= 1
+        self.fput(f)
+
     def operational(self, d: Device) -> bool:
         return not (d.disabled or d.in_reset)
 
@@ -40,6 +49,7 @@ class Contexts(Processes):
 
     def finish(self, c: Submission, fence: Fence) -> None:
         """cs_do_release: the fence is signalled; the buffers and the context are let go of."""
+        wait_until(c.ctx.hpriv.file is not None or self.closable(c.ctx.hpriv.device))
         b = c.cb
         c.fence = fence
         c.cb = None
@@ -50,11 +60,11 @@ class Contexts(Processes):
 
     def release(self, f: File) -> None:
         """hl_device_release, at the last reference to the file."""
-        wait_until(self.may_end())
+        wait_until(not any(h.file is f and not self.closable(h.device) for h in FilePrivate))
         self.let_go(f)
         self.end()
 
-    def may_end(self) -> bool:
+    def closable(self, d: Device) -> bool:
         """Are the locks free that the end of a file takes?"""
         return True
 
@@ -74,6 +84,7 @@ class Contexts(Processes):
     def end(self) -> None:
         """Whatever nobody holds any more goes: contexts first, then what the driver kept for their files."""
         self.mark()
+        self.end_slot()
         self.end_contexts()
         self.end_files()
 
@@ -81,6 +92,9 @@ class Contexts(Processes):
         for h in FilePrivate:
             if h.file is None and not h.leaving and not self.pending(h):
                 h.ending = True
+
+    def end_slot(self) -> None:
+        """What the end of its context does to the slot, before it is freed."""
 
     def end_contexts(self) -> None:
         """hl_ctx_do_release: fences, mappings, device memory and the ASID go, then the context itself."""

@@ -83,6 +83,7 @@ class Devices(Contexts):
         require(d.queued)
         with d.open_lock:
             d.queued = False
+            d.killing = self.in_the_way(d)
             yield "grace"  # T seconds: they may close
             if self.in_the_way(d) and not self.victim_is_known(d):
                 assert self.victim_is_known(d), "habanalabs.I04"
@@ -90,6 +91,7 @@ class Devices(Contexts):
             if when(self.in_the_way(d)):
                 self.kill(d)
             yield "killed"  # T seconds more, then it goes on whoever is left
+            d.killing = False
         while self.unfinished(d):
             c = any_of(c for c in Submission if c.fence is PENDING and c.ctx.hpriv.device is d)
             self.abort(c)
@@ -135,6 +137,7 @@ class Devices(Contexts):
         self.block(d)
         d.hard_pending = True
         with d.open_lock:
+            d.killing = self.in_the_way(d)
             yield "grace"
             if self.in_the_way(d) and not self.victim_is_known(d):
                 assert self.victim_is_known(d), "habanalabs.I04"
@@ -142,6 +145,7 @@ class Devices(Contexts):
             if when(self.in_the_way(d)):
                 self.kill(d)
             yield "killed"
+            d.killing = False
         while self.unfinished(d):
             c = any_of(c for c in Submission if c.fence is PENDING and c.ctx.hpriv.device is d)
             self.abort(c)

@@ -15,7 +15,6 @@ from accelspec.spec.language import (
     OK,
     OOPS,
     Result,
-    any_of,
     choose,
     fails,
     free,
@@ -52,12 +51,26 @@ class Ioctls(Nodes):
         if not self.operational(h.device):
             raise EBUSY("in_reset", read("hl_device_disabled_or_in_reset"))
 
-    def context_of(self, h: FilePrivate) -> Context:
-        """The context that an ioctl works with, and every law about who may."""
-        x = any_of(x for x in Context if x.hpriv is h)
+    def validate(self, h: FilePrivate, compute: bool) -> None:
+        """What the posted series asks: has the file a context, and may that compute?"""
+
+    def current(self, h: FilePrivate) -> Context:
+        """hpriv->ctx, as it is now."""
+        x = choose(x for x in Context if x.hpriv is h)
+        assert x is not None, "habanalabs.I04"
+        self.may_work(x)
+        return x
+
+    def worked_with(self, h: FilePrivate, copied: Context | None) -> Context:
+        """CS and MEMORY work with a copy of hpriv->ctx that was made at their beginning."""
+        assert copied is not None, "habanalabs.I04"
+        self.may_work(copied)
+        return copied
+
+    def may_work(self, x: Context) -> None:
         assert not x.survivor, "habanalabs.I13"
         assert x.granted, "habanalabs.I02"
-        return x
+        assert not x.hpriv.control, "habanalabs.I19"
 
     # ------------------------------------------------------------------ INFO
 
@@ -67,18 +80,19 @@ class Ioctls(Nodes):
         if query is Query.STATUS:
             return OK("status", read("hl_info_ioctl", "even in a reset"))
         self.working(h)
+        self.validate(h, False)
         if query is Query.UNKNOWN:
             return ENOTTY("unknown", read("hl_info_ioctl"))
         if fails("return_size or return_pointer"):
             return EINVAL("no_room", read("hl_info_ioctl"))
         if fails("copy_to_user"):
             return EFAULT("copy", read("hl_info_ioctl"))
-        assert implies(query is Query.USAGE, self.reported(h)), "habanalabs.I18"
+        assert implies(query is Query.USAGE, self.own_usage(h)), "habanalabs.I18"
         return OK("ok", read("hl_info_ioctl"))
 
-    def reported(self, h: FilePrivate) -> bool:
-        """Is the context whose memory DRAM_USAGE adds up the caller's own?"""
-        return any(h.device.slot is x and x.hpriv is h for x in Context)
+    def own_usage(self, h: FilePrivate) -> bool:
+        """Is the context whose memory DRAM_USAGE adds up nobody else's?"""
+        return not any(h.device.slot is x and x.hpriv is not h for x in Context)
 
     # ------------------------------------------------------------------ CB
 
@@ -86,7 +100,8 @@ class Ioctls(Nodes):
     def cb_create(self, p: Process, n: Fd, large: bool) -> Result:
         h = self.entered(p, n)
         self.working(h)
-        x = self.context_of(h)
+        self.validate(h, True)
+        x = self.current(h)
         if large:
             return EINVAL("too_large", read("hl_cb_create", "more than 2 MiB - 32"))
         if fails("allocation"):
@@ -98,7 +113,8 @@ class Ioctls(Nodes):
     def cb_destroy(self, p: Process, n: Fd) -> Result:
         h = self.entered(p, n)
         self.working(h)
-        x = self.context_of(h)
+        self.validate(h, True)
+        x = self.current(h)
         b = choose(b for b in CommandBuffer if b.hpriv is x.hpriv and b.handle)
         if b is None:
             return EINVAL("unknown", read("hl_cb_destroy"))
@@ -113,8 +129,10 @@ class Ioctls(Nodes):
     @operation
     def alloc(self, p: Process, n: Fd, nothing: bool, shared: bool) -> Result:
         h = self.entered(p, n)
+        copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
-        x = self.context_of(h)
+        self.validate(h, True)
+        x = self.worked_with(h, copied)
         if nothing:
             return EINVAL("size_zero", read("alloc_device_memory"))
         if fails("gen_pool_alloc"):
@@ -128,9 +146,11 @@ class Ioctls(Nodes):
     def free(self, p: Process, n: Fd) -> Result:
         """Any handle of the device: nobody asks whose it is."""
         h = self.entered(p, n)
+        copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
-        x = self.context_of(h)
-        m = choose(m for m in Memory if m.asid.device is x.asid.device)
+        self.validate(h, True)
+        x = self.worked_with(h, copied)
+        m = choose(m for m in Memory if m.asid.device is h.device)
         if m is None:
             return EINVAL("unknown", read("free_device_memory"))
         if m.mapped is not None:
@@ -143,16 +163,18 @@ class Ioctls(Nodes):
     def map(self, p: Process, n: Fd) -> Result:
         """Device memory into the device's address space of the caller."""
         h = self.entered(p, n)
+        copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
-        x = self.context_of(h)
-        m = choose(m for m in Memory if m.asid.device is x.asid.device and m.mapped is None)
+        self.validate(h, True)
+        x = self.worked_with(h, copied)
+        m = choose(m for m in Memory if m.asid.device is h.device and m.mapped is None)
         if m is None:
             return EINVAL("unknown", read("map_device_va"))
         if m.asid is not x.asid and not m.shared:
             return EPERM("not_shared", read("map_device_va"))
         if fails("virtual addresses"):
             return ENOMEM("no_address", read("map_device_va"))
-        assert not x.hpriv.device.soiled, "habanalabs.I18"
+        assert not h.device.soiled, "habanalabs.I18"
         m.mapped = x
         x.wrote = True
         return OK("ok", read("map_device_va"))
@@ -160,8 +182,10 @@ class Ioctls(Nodes):
     @operation
     def unmap(self, p: Process, n: Fd) -> Result:
         h = self.entered(p, n)
+        copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
-        x = self.context_of(h)
+        self.validate(h, True)
+        x = self.worked_with(h, copied)
         m = choose(m for m in Memory if m.mapped is x)
         if m is None:
             return EINVAL("unknown", read("unmap_device_va"))
@@ -174,8 +198,9 @@ class Ioctls(Nodes):
     def debug_on(self, p: Process, n: Fd) -> Result:
         h = self.entered(p, n)
         self.working(h)
-        x = self.context_of(h)
-        d = x.hpriv.device
+        self.validate(h, True)
+        self.current(h)
+        d = h.device
         with d.debug_lock:
             if d.in_debug:
                 return EFAULT("already_on", read("hl_device_set_debug_mode"))
@@ -186,8 +211,9 @@ class Ioctls(Nodes):
     def debug_off(self, p: Process, n: Fd) -> Result:
         h = self.entered(p, n)
         self.working(h)
-        x = self.context_of(h)
-        d = x.hpriv.device
+        self.validate(h, True)
+        self.current(h)
+        d = h.device
         with d.debug_lock:
             if not d.in_debug:
                 return EFAULT("not_on", read("hl_device_set_debug_mode"))
@@ -199,7 +225,8 @@ class Ioctls(Nodes):
         """Every other DEBUG command."""
         h = self.entered(p, n)
         self.working(h)
-        x = self.context_of(h)
-        if not x.hpriv.device.in_debug:
+        self.validate(h, True)
+        self.current(h)
+        if not h.device.in_debug:
             return EFAULT("not_in_debug", read("hl_debug_ioctl"))
         return OK("ok", read("hl_debug_ioctl"))

@@ -136,6 +136,15 @@ class Laws(Machine):
         """An open that succeeds found a device that was not in reset, not disabled, and there."""
         return implies(result is OK, not old(d).gone and not old(d).in_reset and not old(d).disabled)
 
+    @always("habanalabs.I32", STATE, deduced("patch 7/9, and B7: the wait must not keep those away whom it waits for"))
+    def files_can_be_closed_while_a_reset_waits(self) -> bool:
+        """While the kill stage waits for users to leave, they can leave."""
+        return all(implies(d.killing, self.closable(d)) for d in Device)
+
+    def closable(self, d: Device) -> bool:
+        """Does nobody hold a lock that the last close of a file of the device needs?"""
+        return True
+
     @check("habanalabs.I29", STATE, SHEET)
     def nobody_meets_a_removed_device(self) -> None:
         """After removal no call reaches the structure of the device."""

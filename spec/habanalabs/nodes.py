@@ -44,20 +44,20 @@ class Nodes(Devices):
             a = choose(a for a in Asid if a.device is d and not a.taken)
             if a is None:
                 return ENOMEM("no_asid", read("hl_ctx_init"))
-            h = FilePrivate(device=d, opener=p)
-            x = Context(hpriv=h, asid=a)
-            d.slot = x
             if fails("idr_alloc"):
-                free(x)
-                free(h)
-                return ENOMEM("no_handle", read("hl_ctx_create", "the pointer was given to the device before (B21)"))
-            x.granted = True
-            h.contexts += 1
+                lost = FilePrivate(device=d, opener=p)
+                freed = Context(hpriv=lost, asid=a)
+                d.slot = freed
+                free(freed)
+                free(lost)
+                return ENOMEM("no_handle", read("hl_ctx_create", "the device was given the pointer before (B21)"))
             a.taken = True
             f = File()
-            h.file = f
-            p.fd[n] = f
+            h = FilePrivate(device=d, opener=p, file=f, contexts=1)
+            x = Context(hpriv=h, asid=a, granted=True)
+            d.slot = x
             d.opened = True
+            p.fd[n] = f
             if when(not d.manual):
                 d.high = True
             return OK("ok", read("hl_device_open"))

@@ -101,6 +101,7 @@ class Device(Object, always=True):
     watchdog_hard: bool = False  # 6.12: and will be a hard one then, whatever the chip can
     late_reset: bool = False  # 6.12: a close found the context in use, and is about to ask for a hard reset
     fini: bool = False  # device_fini_pending
+    killing: Ghost[bool] = False  # the kill stage waits for somebody
     resets: Ghost[Once] = 0  # resets that run
     soiled: Ghost[bool] = False  # device memory holds what an owner who is gone has written
 
@@ -118,6 +119,7 @@ class FilePrivate(Object):
     device: Rigid[Device]
     opener: Rigid[Process]  # taskpid: who opened, whoever has the file now
     control: Rigid[bool] = False  # of the control node
+    inside: Once = 0  # calls that take several steps and hold the file
     file: Unique[File | None] = None  # none since the last close: what is left drains
     listed: bool = False  # on fpriv_list; since 5.17 files of the control node are on one of their own
     orphan: bool = False  # 6.x: hdev is NULL, removal has given up on its process

@@ -19,7 +19,14 @@ UNMAPPED = (
 SMALL = {"Mm": 0, "Vma": 0, "Waiter": 0, "Message": 0}
 
 
-NOTHING_ELSE = {"Vma": 0, "Waiter": 0, "Message": 0}
+PLAIN = {"Vma": 0, "Waiter": 0, "Message": 0, "Memory": 0, "CommandBuffer": 0}
+SCOPES = {
+    "work": {**PLAIN},
+    "two files": {**PLAIN, "Fd": 2, "File": 2, "FilePrivate": 2, "Context": 2, "Submission": 0},
+    "memory": {**PLAIN, "Submission": 0, "Memory": 1, "soft_reset()": 0, "remove()": 0},
+    "buffers": {**PLAIN, "CommandBuffer": 1, "remove()": 0},
+    "sharing": {**PLAIN, "Process": 2, "Mm": 2, "Message": 1, "reset_work()": 0, "soft_reset()": 0, "remove()": 0},
+}
 
 
 class A(Frequency, Laws):
@@ -29,6 +36,4 @@ class A(Frequency, Laws):
     revision = "a"
     document = "linux 5.2 drivers/misc/habanalabs"
     drops = (*UNMAPPED, "exec", "wake_up")
-    scopes = {
-        "contexts": {**NOTHING_ELSE, "Submission": 0, "Memory": 0, "CommandBuffer": 0},
-    }
+    scopes = SCOPES

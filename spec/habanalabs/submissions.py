@@ -22,7 +22,7 @@ from accelspec.spec.language import (
 )
 
 from .ioctls import Ioctls
-from .objects import ABORTED, DONE_WELL, PENDING, CommandBuffer, Submission
+from .objects import ABORTED, DONE_WELL, PENDING, CommandBuffer, Context, Submission
 
 
 class Submissions(Ioctls):
@@ -32,8 +32,10 @@ class Submissions(Ioctls):
     def submit(self, p: Process, n: Fd) -> Result:
         """The CS ioctl."""
         h = self.entered(p, n)
+        copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
-        x = self.context_of(h)
+        self.validate(h, True)
+        x = self.worked_with(h, copied)
         if fails("arguments"):
             return EINVAL("bad_arguments", read("hl_cs_ioctl"))
         last = choose(c for c in Submission if c.ctx is x)
@@ -61,7 +63,8 @@ class Submissions(Ioctls):
     def wait(self, p: Process, n: Fd) -> Result:
         """WAIT_CS for the newest sequence, without patience."""
         h = self.entered(p, n)
-        x = self.context_of(h)
+        self.validate(h, True)
+        x = self.current(h)
         c = choose(c for c in Submission if c.ctx is x)
         if c is None:
             return EINVAL("not_submitted", read("hl_cs_wait_ioctl", "sequences begin with 1"))
