@@ -193,7 +193,7 @@ class CommandBuffers:
         if self._ids.find(number) is buffer:
             self._ids.remove(number)
         del self._alive[buffer]
-        if buffer.space is not None and not buffer.space.closed:
+        if buffer.space is not None:
             buffer.space.unmap(buffer.va, reserved=True)
         if self._on_free is not None:
             self._on_free(buffer)

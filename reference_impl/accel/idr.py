@@ -38,6 +38,11 @@ class Idr(Generic[T]):
         """Return the object of that number, if there is one."""
         return self._objects.get(number)
 
+    def replace(self, number: int, item: T) -> None:
+        """Let a number that is taken name another object."""
+        assert number in self._objects
+        self._objects[number] = item
+
     def remove(self, number: int) -> T | None:
         """Forget a number and return what it named, if anything."""
         if number not in self._objects:

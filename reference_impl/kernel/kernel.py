@@ -73,12 +73,23 @@ class Kernel:
             self.char_devices.put(file.cdev)
         del self.files[file.serial]
 
-    def open(self, task: Task, process: Process, inode: Inode, n: int, cloexec: bool) -> Step[int]:
-        """Open a device node as descriptor `n`, which is free; return `n` or a negative errno."""
+    def new_file(self, inode: Inode) -> OpenFile | None:
+        """Return a new description with one reference that no number names yet, or None without memory."""
         if self.injector.take("alloc:file") is not None:
-            return Errno.ENOMEM
+            return None
         file = OpenFile(inode, next(self._files))
         self.files[file.serial] = file
+        return file
+
+    def forget_file(self, file: OpenFile) -> None:
+        """Undo `new_file`: it was never published, and has nothing to release."""
+        del self.files[file.serial]
+
+    def open(self, task: Task, process: Process, inode: Inode, n: int, cloexec: bool) -> Step[int]:
+        """Open a device node as descriptor `n`, which is free; return `n` or a negative errno."""
+        file = self.new_file(inode)
+        if file is None:
+            return Errno.ENOMEM
         result = yield from self.char_devices.open(task, inode, file)
         if result:
             del self.files[file.serial]

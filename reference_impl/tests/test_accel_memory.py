@@ -68,6 +68,13 @@ def test_idr_gives_the_lowest_free_number(removals: list[int]) -> None:
         assert idr.find(remove) == model.get(remove)
 
 
+def test_idr_ends() -> None:
+    idr = Idr[str](1, 3)
+    assert [idr.add(name) for name in "abc"] == [1, 2, None]
+    idr.replace(2, "c")
+    assert (idr.remove(1), idr.remove(1), idr.find(2)) == ("a", None, "c")
+
+
 # Device memory.
 
 
@@ -148,9 +155,21 @@ def test_map_errors() -> None:
     pack = device.memory.pack(shared)
     assert pack is not None
     assert pack.mappings == 3
+    assert space.map_device(shared, hint=DEVICE_BASE + 8 * PAGE + 1) == DEVICE_BASE + 2 * PAGE  # not aligned: ignored
+    assert pack.mappings == 4
     crowded = AddressSpace(device.memory, 2, window=2 * PAGE)
     assert [crowded.map_device(private) > 0 for _ in range(3)] == [True, True, False]
     assert crowded.map_device(private) == Errno.ENOMEM
+
+
+def test_the_smallest_gap_is_taken() -> None:
+    space = Device().space()
+    small, large = space.memory.alloc(PAGE, 1), space.memory.alloc(3 * PAGE, 1)
+    vas = [space.map_device(handle) for handle in (large, small, small, small)]
+    space.unmap(vas[0])
+    space.unmap(vas[2])
+    assert space.map_device(small) == vas[2]
+    assert space.map_device(large) == vas[0]
 
 
 def test_map_host_errors() -> None:
@@ -238,6 +257,9 @@ def test_a_fault_names_the_address_and_writes_nothing() -> None:
     with pytest.raises(Fault):
         space.store(host, np.ones(1, np.uint8))
     assert space.load(host, 8).tolist() == [0] * 8
+    parts = space.map_host([np.zeros(8, np.uint8), readonly])
+    with pytest.raises(Fault):
+        space.store(parts, np.ones(16, np.uint8))
 
 
 @pytest.mark.parametrize("contiguous", [False, True])
@@ -434,6 +456,7 @@ def test_info_counts_submissions() -> None:
         assert buffer is not None
         assert freed == []
         buffers.put(buffer)
+        assert buffers.info(handle) == (1 if buffer.refs else Errno.EINVAL)
     assert freed == [used[0]]
     assert buffers.info(handle) == Errno.EINVAL
 
@@ -448,7 +471,7 @@ def test_before_5_19_a_handle_ends_with_destroy() -> None:
     assert buffers.create(8) == handle
     buffers.put(buffer)
     assert buffer.freed
-    assert len(buffers.alive) == 1
+    assert (len(buffers.alive), buffers.info(handle)) == (1, 0)
 
 
 def test_destroying_twice_frees_under_a_submission() -> None:
@@ -461,6 +484,10 @@ def test_destroying_twice_frees_under_a_submission() -> None:
     assert buffer.freed
     assert device.found == {"habanalabs.I08"}
     buffers.put(buffer)
+    assert [finding.text.split(" is ")[1] for finding in device.findings.all] == [
+        "freed while 1 use it",
+        "put after it was freed",
+    ]
 
 
 @pytest.mark.parametrize(("skips", "found"), [(False, {"habanalabs.I08"}), (True, set())])

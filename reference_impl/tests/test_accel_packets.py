@@ -153,6 +153,27 @@ def test_conversion(bench: Bench, a: Any, code: int) -> None:
             assert got == min(max(int(given_number), info.min), info.max)
 
 
+@pytest.mark.parametrize("to", ["<i4", "<i8", "i1", "u1"])
+@pytest.mark.parametrize("dtype", ["<f4", "<f8"])
+def test_numbers_at_the_edge_of_a_type(dtype: str, to: str) -> None:
+    least, most = float(np.iinfo(to).min), float(np.iinfo(to).max)
+    a = np.array([np.nan, np.inf, -np.inf, most, most * 2, least, least * 2 - 1, -0.9, 1.9], dtype)
+    info = np.iinfo(to)
+    expected = [0, info.max, info.min, info.max, info.max, info.min, info.min, 0, 1]
+    for bench in BENCHES:
+        assert bench.run(Op.CONVERT, a, to=dtype_code(np.dtype(to))).tolist() == expected
+
+
+def test_read_only_memory_is_not_written() -> None:
+    bench = BENCHES[0]
+    result = np.zeros(4, np.float32)
+    result.flags.writeable = False
+    dst = bench.space.map_host(result)
+    with pytest.raises(Fault, match="write"):
+        execute(Packet(Op.COPY_OUT, n=4, src0=bench.slots[0], dst=dst), bench.space)
+    bench.space.unmap(dst)
+
+
 @given(a=arrays(0), contiguous=st.booleans())
 def test_host_memory_goes_in_and_out(a: Any, contiguous: bool) -> None:
     bench = BENCHES[not contiguous]
@@ -361,11 +382,13 @@ def test_any_order_ends_in_the_same_memory(choices: list[int]) -> None:
 
 def test_a_fault_ends_the_job_and_not_the_queue() -> None:
     q = Queues()
-    q.push(0, "bad", replace(ADD, src0=1 << 40, src1=1 << 40, dst=1 << 40), Packet(Op.SIGNAL, value=1))
+    bad = replace(ADD, src0=1 << 40, src1=1 << 40, dst=1 << 40)
+    q.push(0, "bad", bad, Packet(Op.SIGNAL, value=1))
+    q.push(0, "worse", bad)
     q.push(0, "good", NOP)
-    assert q.hardware.run() == 2
-    assert q.ended == [("bad", Errno.EIO), ("good", 0)]
-    assert q.faults == [(0, 1 << 40)]
+    assert q.hardware.run() == 3
+    assert q.ended == [("bad", Errno.EIO), ("worse", Errno.EIO), ("good", 0)]
+    assert q.faults == [(0, 1 << 40)] * 2
     assert q.hardware.signals[0] == 0
 
 
@@ -389,10 +412,10 @@ def test_halt_and_abort() -> None:
 
 
 def test_a_job_may_be_pushed_as_another_ends() -> None:
-    q = Queues(count=1)
+    q = Queues(count=1, depth=1)
 
     def push_next(_: int) -> None:
-        q.push(0, "next", NOP)
+        assert q.push(0, "next", NOP) == 0
 
     q.hardware.push(0, [NOP], push_next, q.space)
     assert q.hardware.run() == 2
