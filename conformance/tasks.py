@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from accelspec.model.verdict import Budget
-from accelspec.spec.language.specification import Specification
+from accelspec.model.verdict import Budget, Status
+from accelspec.spec.language.specification import Class, Specification
 
 from .judging import Said, said
 from .loading import Entry, scopes_for, select_one
@@ -25,7 +25,8 @@ from .results import Campaign, Disagreement, Exploration, Finding, short
 if TYPE_CHECKING:
     from accelspec.model.explore import Explored
 
-SMALL = 10_000_000  # transitions of a scope whose whole graph is built, to look for fair cycles
+SMALL = 4_000_000  # transitions of a scope whose whole graph is built, to look for deadlocks and fair cycles
+LARGE = 10_000_000  # the same, as long as something is listed that no smaller one has shown
 
 
 class Engine(Enum):
@@ -128,7 +129,7 @@ def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> I
 
     scopes = scopes_for(spec, dict(task.scope))
     runs: dict[str, Explored] = {}
-
+    sought = {p.id for p in spec.properties if p.id in spec.known and p.cls in (Class.PROGRESS, Class.LOCK_GRAPH)}
     replay = Replayer(entry.cls)
     for n, (name, scope) in enumerate(scopes.items()):
         if budget.stop():
@@ -138,8 +139,10 @@ def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> I
         for verdict in explored.verdicts:
             yield said(verdict, name)
         yield _exploration(explored, name, part.elapsed)
-        if explored.complete and explored.transitions <= SMALL:
+        sought -= {v.property for v in explored.verdicts if v.status is Status.VIOLATED}
+        if explored.complete and explored.transitions <= (LARGE if sought else SMALL):
             for verdict in progress(spec, scope, _part(budget, len(scopes) - n), replay=replay):
+                sought -= {verdict.property} if verdict.status is Status.VIOLATED else set()
                 yield said(verdict, name)
     yield from _lint(spec, list(runs.values()), budget)
 

@@ -23,8 +23,8 @@ MMAP = "mmap.waits for m.uacce_mutex"
 class Walk:
     """What a run of the given rows can end with: (state before, move) pairs."""
 
-    def __init__(self, scope: str, **more: int) -> None:
-        self.machine = Interpreter(SPEC, {**SPEC.scopes[scope], **more})
+    def __init__(self, scope: str) -> None:
+        self.machine = Interpreter(SPEC, SPEC.scopes[scope])
         self.states = set(self.machine.initial())
         self.last: list[tuple[State, Move]] = []
         self.calls = 0
@@ -192,7 +192,7 @@ def test_lock_order_has_a_cycle() -> None:
 
 def test_a_shared_region_goes_with_the_last_of_its_queues() -> None:
     """SHARE from a device that was removed is accepted: nobody looks at the source but for its region."""
-    shared = Walk("sharing", Device=2)
+    shared = Walk("sharing")
     shared.take(*f"register.ok {OPEN} fill.ok start.ok".split(), MMAP, "mmap.mapped_to_share")
     shared.take(*f"remove.ok register.ok {OPEN} start.ok share.ok".split())
     assert shared.outcomes() == {Errno.OK}

@@ -87,6 +87,7 @@ class Uacce(Queues, Laws, SharedRegionLaws):
             "HwQueue": 2,
             "Qm": 0,
             "Vma": 0,
+            "mmap()": 0,
             "Waiter": 0,
             "Message": 0,
             "exec()": 0,

@@ -120,7 +120,7 @@ class V4(Regions, V4Laws, Uacce, SharedRegionLaws):  # pyright: ignore[reportInc
             "CdevRef": 3,
             "task_work()": 0,
         },
-        "sharing": {**SMALL, **TWO, "Device": 1, "Offset": 0, "SharedRegion": 1, "task_work()": 0},
+        "sharing": {**SMALL, **TWO, "Offset": 0, "SharedRegion": 1, "task_work()": 0},
     }
     known = KNOWN
 
