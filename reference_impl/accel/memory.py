@@ -81,6 +81,7 @@ class DeviceMemory:
         self._had_by = np.zeros(count, np.int64)  # the owner since the last scrub, 0 for nobody
         self._owners: dict[int, int] = {}  # of an ASID
         self._last_owner = 0
+        self._dirty = False  # whether any page was shown since everything was scrubbed
 
     # Handles.
 
@@ -180,6 +181,7 @@ class DeviceMemory:
         if np.any((before != 0) & (before != owner)):
             self.report("habanalabs.I18", f"handle {pack.handle} of ASID {pack.asid} shows what an earlier owner left")
         self._had_by[pack.pages] = owner
+        self._dirty = True
 
     # Totals, and what lies between two owners.
 
@@ -187,11 +189,14 @@ class DeviceMemory:
         """Zero what earlier owners left in free pages, or all memory; 0, or an injected errno, then nothing is."""
         if refused := self.take("scrub"):
             return refused
+        if not self._dirty:
+            return 0
         doomed = self._had_by != 0
         if not everything:
             doomed &= self._free
         self.bytes.reshape(-1, self.page_size)[doomed] = 0
         self._had_by[doomed] = 0
+        self._dirty = bool(self._had_by.any())
         return 0
 
     @property

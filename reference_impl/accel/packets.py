@@ -159,6 +159,10 @@ class Packet:
         return 0 if of_dst and (of_src0 or self.op is Op.FILL) else Errno.EINVAL
 
 
+_NOP: Final = Packet(Op.NOP)
+_ZEROS: Final = _NOP.encode()
+
+
 def dtype_code(dtype: np.dtype[Any]) -> int:
     """Return the number of an element type. Raises UsageError for one that the device does not have."""
     if dtype not in DTYPES:
@@ -186,6 +190,10 @@ def parse(data: bytes | NDArray[np.uint8]) -> tuple[Packet, ...] | Errno:
     packets: list[Packet] = []
     at = 0
     while at < len(raw):
+        if raw.startswith(_ZEROS, at):
+            packets.append(_NOP)
+            at += _HEADER.size
+            continue
         if len(raw) - at < _HEADER.size:
             return Errno.EINVAL
         code, dtype, to, sync, reserved = _HEADER.unpack_from(raw, at)

@@ -83,11 +83,9 @@ class HardwareQueues:
         A fault ends the job; nothing of its later packets is done.
         """
         if queue is None:
-            turns = ((self._turn + i) % self.count for i in range(self.count))
-            queue = next((q for q in turns if self.can_step(q)), None)
+            queue = self._next()
             if queue is None:
                 return None
-            self._turn = (queue + 1) % self.count
         elif not self.can_step(queue):
             return None
         jobs = self._jobs[queue]
@@ -112,6 +110,15 @@ class HardwareQueues:
             jobs.popleft()
             job.done(0)
         return queue
+
+    def _next(self) -> int | None:
+        """The next queue in turn that can go on; the turn passes to the one after it."""
+        for i in range(self._turn, self._turn + self.count):
+            queue = i % self.count
+            if self._jobs[queue] and self.can_step(queue):
+                self._turn = (queue + 1) % self.count
+                return queue
+        return None
 
     def run(self, limit: int | None = None) -> int:
         """Step, in turn, until nothing can be done or `limit` packets were; return how many."""
