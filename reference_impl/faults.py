@@ -5,10 +5,10 @@ Ids are those of the fact sheet; its sections 4.3 and 5 tell the story of each. 
 two switches combine unless they set the same field.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from .kernel import UsageError
 from .uacce import Behaviour
@@ -196,22 +196,31 @@ _ALL: Final = (
 FAULTS: Final = {fault.id: fault for fault in _ALL}
 
 
-def with_faults(behaviour: Behaviour, ids: Iterable[str]) -> Behaviour:
-    """Return `behaviour` with the given bugs in it.
+T = TypeVar("T", bound=Any)
+
+
+def switched(behaviour: T, known: Mapping[str, Fault], ids: Iterable[str]) -> T:
+    """Return a behaviour, a dataclass of switches, with some of the `known` bugs in it.
 
     Raises UsageError for an unknown id, and for two bugs that set one field to different values.
-
-    >>> with_faults(LINUX_6_12, ["S-02"]).unbind_when_get_fails
-    False
     """
     changes: dict[str, Any] = {}
     for fault_id in ids:
-        fault = FAULTS.get(fault_id)
+        fault = known.get(fault_id)
         if fault is None:
-            near = get_close_matches(fault_id, FAULTS, 1)
+            near = get_close_matches(fault_id, known, 1)
             raise UsageError(f"no fault is called {fault_id!r}; {f'did you mean {near[0]!r}?' if near else ''}"
-                             f" There are: {', '.join(FAULTS)}")  # fmt: skip
+                             f" There are: {', '.join(known)}")  # fmt: skip
         for name, value in fault.change.items():
             if changes.setdefault(name, value) != value:
                 raise UsageError(f"fault {fault_id} contradicts another one about {name}")
     return replace(behaviour, **changes)
+
+
+def with_faults(behaviour: Behaviour, ids: Iterable[str]) -> Behaviour:
+    """Return `behaviour` with the given bugs in it, as `switched` does.
+
+    >>> with_faults(LINUX_6_12, ["S-02"]).unbind_when_get_fails
+    False
+    """
+    return switched(behaviour, FAULTS, ids)

@@ -13,6 +13,7 @@ class Errno(IntEnum):
     EINTR = -4
     EIO = -5
     ENXIO = -6
+    ENOEXEC = -8
     EBADF = -9
     EAGAIN = -11
     ENOMEM = -12
@@ -26,6 +27,7 @@ class Errno(IntEnum):
     ENOTTY = -25
     ENOSPC = -28
     ERANGE = -34
+    ETIME = -62
     EPROTO = -71
     EOVERFLOW = -75
     EOPNOTSUPP = -95

@@ -50,8 +50,8 @@ class FileOperations:
         """Give up the driver's state: nobody can reach `file` any more."""
         yield from ()
 
-    def ioctl(self, task: Task, file: "OpenFile", cmd: int, arg: int) -> Step[int]:
-        """Answer command `cmd`: 0, a positive value or a negative errno."""
+    def ioctl(self, task: Task, file: "OpenFile", cmd: int, arg: Any) -> Step[int]:
+        """Answer command `cmd`: 0, a positive value or a negative errno. `arg` is a number, or what a pointer is to."""
         yield from ()
         return Errno.ENOTTY
 

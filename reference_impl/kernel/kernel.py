@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterable
 from itertools import count
+from typing import Any
 
 from .chardev import CharDevices
 from .errno import Errno, Outcome
@@ -129,7 +130,7 @@ class Kernel:
         receiver.files.install(m, file, False)
         return m
 
-    def ioctl(self, task: Task, process: Process, n: int, cmd: int, arg: int) -> Step[int]:
+    def ioctl(self, task: Task, process: Process, n: int, cmd: int, arg: Any) -> Step[int]:
         """Do command `cmd` on descriptor `n`; -EBADF, or what the driver answers."""
         file = process.files.files.get(n)
         if file is None:
