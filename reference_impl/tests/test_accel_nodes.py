@@ -278,7 +278,8 @@ def _(s: AccelSystem) -> object:
     s.hard_reset()
     fence = next(iter(s.device().contexts.values())).ring[1]
     while not s.killed:
-        s.reset_step() != Outcome.WOULD_BLOCK or s.advance(1)
+        if s.reset_step() == Outcome.WOULD_BLOCK:
+            s.advance(1)
         if fence is not None and fence.signalled and not s.killed:
             return "rolled back", fence.error
     return "killed first"
@@ -416,7 +417,7 @@ ALWAYS_612, BUSY_612 = CLASSES["6.12"]
 
 
 def _asked(s: AccelSystem, questions: Iterable[Info], *, control: bool) -> set[int]:
-    s.open_control(0) if control else s.open(0, 0)
+    assert (s.open_control(0) if control else s.open(0, 0)) == 0
     s.refuse_to_die(0)
     broken(s)
     return {s.info(0, 0, question) for question in questions if question not in EVENTS}
