@@ -57,3 +57,7 @@ class Running:
         if not process.alive:
             raise UsageError(f"process {p} has exited; spawn({p}) starts another one")
         return process
+
+    def sleeping_at_all(self) -> bool:
+        """Tell whether any call, of a process or not, is on its way."""
+        return bool(self._asleep or self._stuck)

@@ -27,9 +27,12 @@ class Errno(IntEnum):
     ENOTTY = -25
     ENOSPC = -28
     ERANGE = -34
+    EDEADLK = -35
+    ENOSYS = -38
     ETIME = -62
     EPROTO = -71
     EOVERFLOW = -75
+    EBADFD = -77
     EOPNOTSUPP = -95
     ETIMEDOUT = -110
 

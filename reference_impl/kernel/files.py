@@ -85,6 +85,13 @@ class OpenFile:
         self.refs += 1
         return self
 
+    def get_unless_zero(self) -> bool:
+        """Take a reference if there still is one; a description that nobody refers to must not come back to life."""
+        if self.refs == 0:
+            return False
+        self.refs += 1
+        return True
+
     def put(self, task: Task) -> None:
         """Drop a reference; the last one leaves the release to `task`, on its way out."""
         self.refs -= 1
@@ -98,13 +105,38 @@ class FileTable:
     def __init__(self) -> None:
         self.files: dict[int, OpenFile] = {}
         self.close_on_exec: set[int] = set()
+        self.reserved: set[int] = set()  # promised to calls that are on their way
+        self.limit = 1024  # RLIMIT_NOFILE
 
     def lowest_free(self) -> int:
         """Return the number that the next open gets."""
         n = 0
-        while n in self.files:
+        while n in self.files or n in self.reserved:
             n += 1
         return n
+
+    @property
+    def full(self) -> bool:
+        """Tell whether there is no room for one more."""
+        return len(self.files) + len(self.reserved) >= self.limit
+
+    def reserve(self, n: int | None = None) -> int:
+        """Promise `n`, by default the lowest free number, to a call; nobody sees it yet. The number, or -EMFILE."""
+        if self.full:
+            return Errno.EMFILE
+        if n is None:
+            n = self.lowest_free()
+        self.reserved.add(n)
+        return n
+
+    def unreserve(self, n: int) -> None:
+        """Take a promise back."""
+        self.reserved.discard(n)
+
+    def publish(self, n: int, file: OpenFile, cloexec: bool = False) -> None:
+        """Let `n`, which is reserved, name `file`: from here on every thread of the process can close it."""
+        self.reserved.discard(n)
+        self.install(n, file, cloexec)
 
     def install(self, n: int, file: OpenFile, cloexec: bool) -> None:
         """Let `n`, which is free, name `file`, whose reference goes to the table."""
@@ -122,4 +154,5 @@ class FileTable:
         child = FileTable()
         child.files = {n: file.get() for n, file in self.files.items()}
         child.close_on_exec = set(self.close_on_exec)
+        child.limit = self.limit
         return child

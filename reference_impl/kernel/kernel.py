@@ -13,7 +13,7 @@ from .iommu import Iommu
 from .locks import LockGraph, Mutex
 from .memory import Allocator, Injector
 from .memory_maps import Mm
-from .poll import PollTable
+from .poll import ANY, PollTable
 from .process import Process
 from .steps import Step, Task, point
 from .sysfs import Sysfs
@@ -58,11 +58,16 @@ class Kernel:
     def syscall(self, task: Task, body: Step[int]) -> Step[int]:
         """Run `body`, then what it left for the way out: the release of descriptions nobody refers to any more."""
         result = yield from body
+        if task.work:
+            yield from self.task_work(task)
+        return result
+
+    def task_work(self, task: Task) -> Step[None]:
+        """Release the descriptions whose last reference `task` dropped."""
         while task.work:
             file = task.work.pop()
             yield point("release deferred to task work")
             yield from self._release(task, file)
-        return result
 
     def _release(self, task: Task, file: OpenFile) -> Step[None]:
         if file.released:
@@ -152,8 +157,8 @@ class Kernel:
         finally:
             file.put(task)
 
-    def poll(self, task: Task, process: Process, n: int, block: bool) -> Step[int]:
-        """Return the events of descriptor `n`, 0 if there are none and `block` is false, or -EBADF.
+    def poll(self, task: Task, process: Process, n: int, block: bool, events: int = ANY) -> Step[int]:
+        """Return those of `events` that descriptor `n` has, 0 if none and `block` is false, or -EBADF.
 
         With `block` it sleeps until there is one, or until a signal: -EINTR.
         """
@@ -161,7 +166,7 @@ class Kernel:
         if file is None:
             return Errno.EBADF
         file.get()
-        table = PollTable(task)
+        table = PollTable(task, events)
         try:
             while True:
                 mask = yield from file.fops.poll(task, file, table)

@@ -31,6 +31,15 @@ class LockGraph:
                         f"{held.lock_class} -> {wanted} ({task.name}) closes a cycle with {', '.join(steps)}",
                     )
 
+    def spins(self, task: Task, lock: "Mutex") -> None:
+        """Note that `task` wants a spinlock that it, or a task that it interrupts, holds."""
+        self._report("lock order", f"{lock.lock_class} -> {lock.lock_class} ({task.name}): taken twice")
+
+    def teach(self, *lock_classes: str) -> None:
+        """Take it as known that each class may be wanted while the one before it is held, as a kernel does at boot."""
+        for held, wanted in pairwise(lock_classes):
+            self.edges.setdefault(held, {}).setdefault(wanted, "boot")
+
     def path(self, start: str, end: str) -> list[str]:
         """Return the lock classes on a way from `start` to `end`, or nothing."""
         ways = [[start]]
@@ -80,3 +89,42 @@ class Mutex:
             raise Oops(f"{task.name} releases {self.lock_class}, which it does not hold")
         self.owner = None
         task.held.remove(self)
+
+
+class SpinLock(Mutex):
+    """A lock that is never held across a pause: nobody waits for it, and its owner must not take it again."""
+
+    __slots__ = ()
+
+    def take(self, task: Task) -> None:
+        """Take the lock. If it is held already the CPU would spin for ever: an oops."""
+        if task.held:
+            self._graph.wants(task, self.lock_class)
+        if self.owner is not None:
+            self._graph.spins(task, self)
+            raise Oops(f"{task.name} spins on {self.lock_class} for ever: {self.owner.name} holds it")
+        self.owner = task
+        task.held.append(self)
+
+
+class Section(Mutex):
+    """Something that orders like a lock without excluding anybody: reclaiming memory, signalling a fence.
+
+    To `enter` it is to hold it; who may have to wait for what happens inside `touches` it.
+    """
+
+    __slots__ = ()
+
+    def enter(self, task: Task) -> None:
+        """Hold the section."""
+        self.touch(task)
+        task.held.append(self)
+
+    def leave(self, task: Task) -> None:
+        """Leave the section."""
+        task.held.remove(self)
+
+    def touch(self, task: Task) -> None:
+        """Note that `task` may have to wait for the section, with what it holds."""
+        if task.held:
+            self._graph.wants(task, self.lock_class)

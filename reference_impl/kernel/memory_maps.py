@@ -299,13 +299,14 @@ class Mm:
                 return Errno.EFAULT
             if not move:
                 return start if new_pages == old_pages else Errno.ENOMEM  # the guard page is in the way
-            return (yield from self._move(task, vma, start, old_pages))
+            return (yield from self._move(task, vma, start, old_pages, new_pages))
         finally:
             self.lock.release(task)
 
-    def _move(self, task: Task, vma: Vma, start: int, pages: int) -> Step[int]:
+    def _move(self, task: Task, vma: Vma, start: int, pages: int, new_pages: int) -> Step[int]:
         copy = vma.piece(start, pages)
-        copy.start = self._reserve(pages)
+        copy.start = self._reserve(new_pages)
+        copy.pages = new_pages
         copy.zap()
         if not self._insert(copy):
             return Errno.ENOMEM
@@ -313,10 +314,10 @@ class Mm:
             copy.ops.open(copy)
         skip = start - vma.start
         here = slice(skip, skip + pages)
-        copy.ptes, vma.ptes[here] = vma.ptes[here], [None] * pages
+        copy.ptes[:pages], vma.ptes[here] = vma.ptes[here], [None] * pages
         refused = copy.ops.mremap(copy) if copy.ops.mremap is not None else 0
         if refused:
-            vma.ptes[here] = copy.ptes
+            vma.ptes[here] = copy.ptes[:pages]
             yield from self._remove(task, copy)
             return refused
         unmapped = yield from self._unmap(task, start, pages)

@@ -10,6 +10,7 @@ class Poll(IntFlag):
     """The events of poll(2), with the kernel's values."""
 
     IN = 0x1
+    OUT = 0x4
     ERR = 0x8
     HUP = 0x10
     RDNORM = 0x40
@@ -17,15 +18,17 @@ class Poll(IntFlag):
 
 READABLE = Poll.IN | Poll.RDNORM
 BROKEN = Poll.ERR | Poll.HUP
+ANY = 0xFFFF
 
 
 class PollTable:
     """One poll call: the wait queues it registered on, and whether one of them woke it."""
 
-    __slots__ = ("pause", "queues", "released", "task", "woken")
+    __slots__ = ("events", "pause", "queues", "released", "task", "woken")
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, events: int = ANY) -> None:
         self.task = task
+        self.events = events  # those that the caller asked for
         self.queues: list[WaitQueue] = []
         self.woken = False
         self.released = False

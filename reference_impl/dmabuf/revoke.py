@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking shared memory back: the revoke of a buffer, and what happens to the device that makes it necessary.
+
+When a revoke that drains returns, nobody reaches the buffer: no mapping of it is left, no process has a page of it, no
+access is under way. It waits for importers without the reservation, which they need in order to let go.
+"""
+
+from ..kernel import Errno, Pause, Step, Task, point
+from .buffer import DmaBuf, Status
+from .core import Core
+from .design import FreePolicy
+from .device import REMOVAL_PATIENCE, Context, Device, DeviceState, Extent
+from .exporter import Exported
+from .resv import Usage
+
+
+class Revoker:
+    """Revokes and restores buffers of a device, one transaction at a time."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.design = core.design
+
+    # One buffer; the device's memory lock is held for writing.
+
+    def _take(self, buffer: DmaBuf) -> bool:
+        """Take a reference for the transaction; False if the buffer is on its way out."""
+        if self.design.get_unless_zero:
+            return buffer.file.get_unless_zero()
+        if buffer.file.refs == 0:
+            self.core.kernel.findings.report("dmabuf.I02", f"revoke takes a reference to {buffer}, which is dead")
+        buffer.file.get()
+        return True
+
+    def _revoke(self, task: Task, buffer: DmaBuf, status: Status) -> Step[None]:
+        if buffer.status is not Status.OK:
+            if status is Status.REVOKED and not self.design.drains_once:
+                buffer.drain.put()
+                yield from buffer.drain.wait()
+            buffer.status = status if buffer.status is not Status.REVOKED else buffer.status
+            return
+        yield from buffer.resv.lock(task)
+        buffer.status = status
+        yield point("revoke: flagged")
+        yield from self.core.move_notify(task, buffer)
+        drains = self.design.revoke == "drain"
+        if drains:
+            yield from buffer.resv.wait(task, Usage.BOOKKEEP, interruptible=False)
+        buffer.resv.unlock(task)
+        if drains:
+            buffer.drain.put()
+            yield from buffer.drain.wait()
+        buffer.file.inode.mapping.unmap()
+        self._check_done(buffer)
+
+    def _check_done(self, buffer: DmaBuf) -> None:
+        pages = any(vma.present for vma in buffer.file.inode.mapping.vmas)
+        revocable = [m for m in buffer.mappings if m.attachment.importer.kind.revocable]
+        if revocable or pages:
+            self.core.kernel.findings.report("dmabuf.I16", f"{buffer} is revoked, and somebody still reaches it")
+
+    def _restore(self, task: Task, buffer: DmaBuf) -> Step[None]:
+        if buffer.status is not Status.TEMPORARILY_REVOKED:
+            return
+        yield from buffer.resv.lock(task)
+        yield from self.core.move_notify(task, buffer)
+        if self.design.revoke == "drain":
+            buffer.drain.arm()
+        buffer.status = Status.OK
+        buffer.resv.unlock(task)
+
+    # Many of them.
+
+    def revoke_all(self, task: Task, device: Device, buffers: "list[DmaBuf]", status: Status) -> Step[None]:
+        """Revoke `buffers`, each kept alive meanwhile."""
+        for buffer in buffers:
+            if buffer not in device.buffers or not self._take(buffer):
+                continue
+            yield from self._revoke(task, buffer, status)
+            buffer.file.put(task)
+
+    def cleanup(self, task: Task, device: Device, context: Context | None) -> Step[None]:
+        """The owner goes, or the device: its buffers are revoked for good and become orphans.
+
+        A buffer with an importer that cannot be revoked stays as it is; it keeps the context.
+        """
+        yield from device.memory_lock.acquire(task)
+        for buffer in list(device.buffers):
+            what: Exported = buffer.priv
+            if (context is not None and what.context is not context) or self._irrevocable(buffer):
+                continue
+            yield from self.revoke_all(task, device, [buffer], Status.REVOKED)
+            what.device = None
+            device.buffers.pop(buffer, None)
+        device.memory_lock.release(task)
+
+    def _irrevocable(self, buffer: DmaBuf) -> bool:
+        return self.design.holds == "context of the irrevocable" and any(
+            not attachment.importer.kind.revocable for attachment in buffer.attachments
+        )
+
+    def last_irrevocable_left(self, task: Task, buffer: DmaBuf) -> Step[None]:
+        """The owner is gone, and the device was kept for importers that cannot be revoked: now they are gone too."""
+        what: Exported = buffer.priv
+        if what.device is None or not what.context.session.closing or self._irrevocable(buffer):
+            return
+        device = what.device
+        yield from device.memory_lock.acquire(task)
+        yield from self.revoke_all(task, device, [buffer], Status.REVOKED)
+        what.device = None
+        device.buffers.pop(buffer, None)
+        device.memory_lock.release(task)
+
+    def irrevocable(self, device: Device) -> bool:
+        """Tell whether an importer that cannot be revoked has a buffer of the device, where that counts."""
+        return any(self._irrevocable(buffer) for buffer in device.buffers)
+
+    # What user code and administrators ask for.
+
+    def request(self, task: Task, context: Context, buffer: DmaBuf) -> Step[int]:
+        """Revoke one buffer for good: 0, -ENOTTY (no such request), -ENODEV (another device's), -EBADFD (is already).
+
+        -EBUSY: an importer has it that cannot be revoked.
+        """
+        if not self.design.revoke_by_request:
+            return Errno.ENOTTY
+        device = context.device
+        yield from device.memory_lock.acquire(task)
+        what: Exported | None = buffer.priv if isinstance(buffer.priv, Exported) else None
+        if what is None or what.device is not device or what.context is not context:
+            result = int(Errno.ENODEV)
+        elif buffer.status is Status.REVOKED:
+            result = int(Errno.EBADFD)
+        elif self._irrevocable(buffer):
+            result = int(Errno.EBUSY)
+        else:
+            yield from self.revoke_all(task, device, [buffer], Status.REVOKED)
+            result = 0
+        device.memory_lock.release(task)
+        return result
+
+    def revoke(self, task: Task, device: Device) -> Step[int]:
+        """Stop decoding the device's memory: every buffer is revoked until `restore`.
+
+        0, -EOPNOTSUPP (a design without revoke), -EBUSY (somebody cannot be revoked).
+        """
+        if self.design.revoke == "none":
+            return Errno.EOPNOTSUPP
+        yield from device.memory_lock.acquire(task)
+        result = int(Errno.EBUSY) if self.irrevocable(device) else 0
+        if result == 0:
+            yield from self.revoke_all(task, device, list(device.buffers), Status.TEMPORARILY_REVOKED)
+            device.decoding = False
+        device.memory_lock.release(task)
+        return result
+
+    def restore(self, task: Task, device: Device) -> Step[int]:
+        """Decode again, and let the buffers be mapped again: 0, -EOPNOTSUPP."""
+        if self.design.revoke == "none":
+            return Errno.EOPNOTSUPP
+        yield from device.memory_lock.acquire(task)
+        device.decoding = True
+        if device.powered:
+            for buffer in list(device.buffers):
+                yield from self._restore(task, buffer)
+        device.memory_lock.release(task)
+        return 0
+
+    def free(self, task: Task, context: Context, handle: int) -> Step[int]:
+        """Free an allocation: 0, -EINVAL (unknown, or at a device address), and while exported what the policy says.
+
+        REFUSE answers the design's errno, DEFER frees with the last export, REVOKE revokes first (-EBUSY where somebody
+        cannot be revoked), NONE frees.
+        """
+        device = context.device
+        if not device.mmu:
+            return 0
+        locked = self.design.revoke != "none"
+        if locked:
+            yield from device.memory_lock.acquire(task)
+        result = yield from self._free(task, context, handle)
+        if locked:
+            device.memory_lock.release(task)
+        return result
+
+    def _free(self, task: Task, context: Context, handle: int) -> Step[int]:
+        extent = context.extents.get(handle)
+        if extent is None or extent.mapped or extent.deferred:
+            return Errno.EINVAL
+        if extent.exports:
+            match self.design.free:
+                case FreePolicy.REFUSE:
+                    return self.design.free_refused
+                case FreePolicy.DEFER:
+                    extent.deferred = True
+                    return 0
+                case FreePolicy.REVOKE:
+                    buffers = self._of(context.device, extent)
+                    if any(map(self._irrevocable, buffers)):
+                        return Errno.EBUSY
+                    yield from self.revoke_all(task, context.device, buffers, Status.REVOKED)
+                case FreePolicy.NONE:
+                    pass
+        del context.extents[handle]
+        context.device.give_back(extent)
+        return 0
+
+    def _of(self, device: Device, extent: Extent) -> list[DmaBuf]:
+        return [buffer for buffer in device.buffers if buffer.priv.extent is extent]
+
+    def move(self, task: Task, context: Context, handle: int) -> Step[int]:
+        """Move an allocation to other pages; whoever has it mapped lets go first and finds it there afterwards.
+
+        0, -EOPNOTSUPP (the exporter never moves), -EINVAL (unknown), -EBUSY (pinned, or revoked), -ENOMEM.
+        """
+        if not self.design.moves:
+            return Errno.EOPNOTSUPP
+        device = context.device
+        extent = context.extents.get(handle)
+        if extent is None:
+            return Errno.EINVAL
+        yield from device.memory_lock.acquire(task)
+        result = yield from self._move(task, device, extent)
+        device.memory_lock.release(task)
+        return result
+
+    def _move(self, task: Task, device: Device, extent: Extent) -> Step[int]:
+        buffers = self._of(device, extent)
+        pinned = any(attachment.pins for buffer in buffers for attachment in buffer.attachments)
+        if pinned or any(self._irrevocable(b) or b.status is not Status.OK for b in buffers):
+            return Errno.EBUSY
+        pages = device.take(len(extent.pages))
+        if pages is None:
+            return Errno.ENOMEM
+        yield from self.revoke_all(task, device, buffers, Status.TEMPORARILY_REVOKED)
+        for new, old in zip(pages, extent.pages, strict=True):
+            (target,), (source,) = device.pieces([new], 0, 4096), device.pieces([old], 0, 4096)
+            target[:] = source
+            source[:] = 0
+        old_pages, extent.pages = extent.pages, pages
+        extent.generation += 1
+        device.free_pages(old_pages)
+        for buffer in buffers:
+            if buffer.status is Status.TEMPORARILY_REVOKED:
+                yield from self._restore(task, buffer)
+        return 0
+
+    def suspend(self, task: Task, device: Device) -> Step[int]:
+        """Put the device to sleep: 0, -EOPNOTSUPP, -EBUSY (a peer needs it awake)."""
+        match self.design.power:
+            case "none":
+                return Errno.EOPNOTSUPP
+            case "attachments":
+                yield point("suspend")
+                if device.power_users:
+                    return Errno.EBUSY
+            case "revokes":
+                yield from device.memory_lock.acquire(task)
+                yield from self.revoke_all(task, device, list(device.buffers), Status.TEMPORARILY_REVOKED)
+                device.memory_lock.release(task)
+        device.powered = False
+        return 0
+
+    def resume(self, task: Task, device: Device) -> Step[int]:
+        """Wake the device up: 0, -EOPNOTSUPP."""
+        if self.design.power == "none":
+            return Errno.EOPNOTSUPP
+        device.powered = True
+        if self.design.power == "revokes" and device.decoding:
+            yield from self.restore(task, device)
+        return 0
+
+    # Reset and removal.
+
+    def reset(self, task: Task, device: Device) -> Step[int]:
+        """Reset the device, its memory is lost: 0, -ENODEV (removed).
+
+        A design that waits for openers answers -EBUSY while a session is on the open list, each call one try; after the
+        last one -ETIME, and the device stays disabled. One that revokes does that first, and lets buffers be mapped
+        again afterwards (-EBUSY where somebody cannot be revoked).
+        """
+        if device.state is DeviceState.REMOVED:
+            return Errno.ENODEV
+        if device.state is DeviceState.MALFUNCTION:
+            return Errno.ETIME
+        if self.design.reset == "revokes":
+            return (yield from self._reset_revoking(task, device))
+        device.state = DeviceState.IN_RESET
+        if self.design.reset == "waits for openers" and device.open_list:
+            device.tries += 1
+            if device.tries >= device.reset_tries:
+                device.state = DeviceState.MALFUNCTION
+                return Errno.ETIME
+            return Errno.EBUSY
+        yield from self._pulse(device)
+        return 0
+
+    def _pulse(self, device: Device) -> Step[None]:
+        decoding, device.decoding = device.decoding, False
+        reached = device.reached()
+        if reached:
+            device.report("dmabuf.I15", f"a peer reaches {len(reached)} pages while the device is reset")
+        yield point("reset")
+        device.memory[:] = 0
+        device.tries = 0
+        device.decoding = decoding
+        device.state = DeviceState.OPERATIONAL
+
+    def _reset_revoking(self, task: Task, device: Device) -> Step[int]:
+        yield from device.memory_lock.acquire(task)
+        if self.irrevocable(device):
+            device.memory_lock.release(task)
+            return Errno.EBUSY
+        was = {buffer: buffer.status for buffer in device.buffers}
+        device.state = DeviceState.IN_RESET
+        yield from self.revoke_all(task, device, list(device.buffers), Status.TEMPORARILY_REVOKED)
+        yield from self._pulse(device)
+        for buffer in list(device.buffers):
+            if was.get(buffer) is Status.OK:
+                yield from self._restore(task, buffer)
+        device.memory_lock.release(task)
+        return 0
+
+    def remove(self, task: Task, device: Device) -> Step[int]:
+        """Take the device away: 0, -ENODEV (gone already).
+
+        A design that waits for openers does so for ten minutes, then goes on without them. One that revokes does that.
+        """
+        if device.state is DeviceState.REMOVED:
+            return Errno.ENODEV
+        kernel = self.core.kernel
+        if self.design.remove == "waits for openers":
+            device.state = DeviceState.IN_RESET
+            end = kernel.now + REMOVAL_PATIENCE
+            while device.open_list and kernel.now < end:
+                yield Pause("openers leave", "sleep", lambda: not device.open_list or kernel.now >= end)
+        elif self.design.remove == "revokes":
+            device.state = DeviceState.IN_RESET
+            while self.irrevocable(device):
+                yield Pause("the irrevocable leave", "sleep", lambda: not self.irrevocable(device))
+            yield from self.cleanup(task, device, None)
+        if reached := device.reached():
+            device.report("dmabuf.I15", f"a peer reaches {len(reached)} pages, and the device is removed")
+        device.state = DeviceState.REMOVED
+        device.decoding = False
+        return 0
