@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who owns a device: the masters of DRM, the exclusive owner as proposed, habanalabs in effect, and as we would have it."""
+"""Who owns a device: the masters of DRM, an exclusive owner as proposed, habanalabs in effect, and our own design."""
 
 from accelspec.spec.language import Machine
 

@@ -16,7 +16,13 @@ from accelspec.spec.language import (
     when,
 )
 
-from .objects import Caps, Client, Device, Export, Job, Token
+from .objects import Client, Device, Export, Job, Token
+
+SCOPES = {
+    "two clients": {"Fd": 2, "File": 2, "Client": 2, "Token": 2, "Job": 0, "Vma": 0, "Waiter": 0, "Message": 0},
+    "one client": {"Waiter": 0, "Message": 0},
+    "two processes": {"Process": 2, "Mm": 2, "Job": 0, "Vma": 0, "Export": 0, "Waiter": 0},
+}
 
 
 class Clients(Processes):
@@ -42,26 +48,30 @@ class Clients(Processes):
         assert c is not None, "ownership.I04"
         return c
 
-    def admin(self, p: Process) -> bool:
-        """capable(CAP_SYS_ADMIN)."""
-        return all(x.admin[p] for x in Caps)
-
     def owns(self, c: Client) -> bool:
         """drm_is_current_master: its own token, or the one that it has a lease from, is the device's."""
-        mine = c.token is not None and c.token is c.device.owner and not c.token.dropped
+        mine = c.token is not None and c.token is c.device.owner
         lent = c.lessor is not None and c.lessor is c.device.owner
         return c.founder and (mine or lent)
 
     def in_use(self, f: File) -> bool:
         """Does a descriptor, a mapping, a message or a call lead to it?  An export does not."""
-        return super().referenced(f)
+        return super().referenced(f) or any(d.call[p] is f for d in Device for p in Process)
+
+    def referenced(self, f: File) -> bool:
+        return self.in_use(f)
+
+    def let_go(self, p: Process, d: Device, f: File) -> None:
+        """fdput, at the end of a call of several steps."""
+        d.call[p] = None
+        self.fput(f)
 
     def pinned(self, t: Token) -> bool:
         return any(e.pins is t for e in Export)
 
     def held(self, t: Token) -> bool:
-        by_client = any(c.token is t or c.lessor is t for c in Client)
-        return by_client or self.pinned(t) or any(d.owner is t for d in Device)
+        by_device = any(d.owner is t for d in Device)
+        return self.pinned(t) or by_device or any(c.token is t or c.lessor is t for c in Client)
 
     def forget(self) -> None:
         """drm_master_put: a token goes with the last that holds it."""
@@ -81,8 +91,8 @@ class Clients(Processes):
         for x in Client:
             if x.opener is c:
                 x.opener = None
-        for k in Caps:
-            k.admin[c] = k.admin[p]
+        for d in Device:
+            d.admin[c] = d.admin[p]
         return super().fork(p, c, m)
 
     @event
@@ -107,4 +117,3 @@ class Clients(Processes):
         for v in Vma:
             if when(v.file is f):
                 v.ptes = False
-

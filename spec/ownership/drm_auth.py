@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ownership as the DRM core of 6.12 has it: the master of a primary node, groups, leases, and the nodes without masters.
+"""Ownership as the DRM core of 6.12 has it: masters of a primary node, groups, leases, and the nodes without masters.
 
 What a driver's own calls ask for is the driver's choice; here `submit` stands for one flagged DRM_AUTH and
 DRM_RENDER_ALLOW, `flink` for one flagged DRM_AUTH alone, `mode_set` for one flagged DRM_MASTER.
@@ -29,6 +29,7 @@ from accelspec.spec.language import (
     when,
 )
 
+from .core import SCOPES
 from .laws import CallLaws
 from .objects import ACCEL, PRIMARY, RENDER, Client, Device, Export, Job, Node, Token
 
@@ -44,20 +45,7 @@ class DrmAuth(CallLaws):
     machine = "ownership"
     revision = "drm_auth"
     document = "linux 6.12.117 drivers/gpu/drm/drm_auth.c"
-    scopes = {
-        "one process": {"Fd": 2, "File": 2, "Client": 2, "Token": 2, "Waiter": 0, "Message": 0, "fork()": 0},
-        "two processes": {
-            "Process": 2,
-            "Mm": 2,
-            "File": 2,
-            "Client": 2,
-            "Token": 2,
-            "Job": 0,
-            "Vma": 0,
-            "Waiter": 0,
-            "Export": 0,
-        },
-    }
+    scopes = SCOPES
 
     not_applicable = {"ownership.R01": "an export holds no master: nothing is ever pinned"}
     known = [
@@ -74,7 +62,10 @@ class DrmAuth(CallLaws):
             read("drm_ioctl_permit", document=IOCTL),
         ),
         violates(
-            "ownership.I03", "mmap.ok", "a mapping is made for whoever has a handle", kernel("drm_gem_mmap")
+            "ownership.I03",
+            "submit.ok",
+            "as I02; and a mapping is made for whoever has a handle",
+            read("drm_ioctl_permit", document=IOCTL),
         ),
         violates(
             "ownership.I05",
@@ -91,12 +82,10 @@ class DrmAuth(CallLaws):
         violates(
             "ownership.I07",
             "create_lease.ownerless",
-            "the file that is cloned for a lease becomes master by its open, if the lessor drops in between, and gives that up",
+            "if the lessor drops in between, the file that is cloned for a lease opens as master, and gives that up",
             deduced("drm_mode_create_lease_ioctl holds no master_mutex"),
         ),
-        violates(
-            "ownership.I10", "drop.ok", "commands and mappings go on as before", read("drm_drop_master")
-        ),
+        violates("ownership.I10", "drop.ok", "commands and mappings go on as before", read("drm_drop_master")),
         violates(
             "ownership.I14",
             "auth_magic.stale_magic",
@@ -135,10 +124,10 @@ class DrmAuth(CallLaws):
         f = File()
         p.fd[n] = f
         if node is not PRIMARY:
-            Client(device=d, file=f, node=node, authenticated=self.admin(p))
+            Client(device=d, file=f, node=node, authenticated=d.admin[p])
             return OK("no_master", read("drm_open_helper", "no master is made or joined", document=FILE))
         if d.owner is not None:
-            Client(device=d, file=f, token=d.owner, authenticated=self.admin(p))
+            Client(device=d, file=f, token=d.owner, authenticated=d.admin[p])
             return OK("joined", read("drm_master_open", "a guest, in the group of the master that is there"))
         t = Token()
         d.owner = t
@@ -164,7 +153,7 @@ class DrmAuth(CallLaws):
 
     def may_change(self, p: Process, c: Client) -> bool:
         """drm_master_check_perm: it was master before, and this is the process that made it so; or CAP_SYS_ADMIN."""
-        return (c.was_owner and c.opener is p) or self.admin(p)
+        return (c.was_owner and c.opener is p) or c.device.admin[p]
 
     def set_owner(self, p: Process, c: Client, t: Token) -> None:
         """drm_set_master.  The pid of a client follows the caller until it has been a master (drm_file_update_pid)."""
@@ -226,7 +215,7 @@ class DrmAuth(CallLaws):
         c = self.client_of(p, n)
         if not self.owns(c):
             return EACCES("not_owner", read("drm_ioctl_permit", document=IOCTL))
-        return OK("ok", read("drm_ioctl_permit", "whichever process calls: only the client is looked at", document=IOCTL))
+        return OK("ok", read("drm_ioctl_permit", "only the client is looked at, not the process", document=IOCTL))
 
     @operation
     def flink(self, p: Process, n: Fd) -> Result:
@@ -272,32 +261,33 @@ class DrmAuth(CallLaws):
     @operation
     def create_lease(self, p: Process, n: Fd, m: Fd) -> Result:
         """DRM_IOCTL_MODE_CREATE_LEASE: a second client with a part of the display."""
-        require(self.unused(p, m) and n is not m)
-        require(p.running)
+        require(p.running and n is not m)
         f = self.file_of(p, n)
-        c = self.behind(f)
-        if not self.owns(c):
+        asking = self.behind(f)
+        if not self.owns(asking):
             return EACCES("not_owner", read("drm_ioctl_permit", document=IOCTL))
+        if asking.lessor is not None:
+            return EINVAL("lessee", read("drm_mode_create_lease_ioctl", document=LEASE))
+        require(self.unused(p, m))
         with p.busy:
-            f.in_call = True
+            asking.device.call[p] = f
             yield "permitted"  # the test held no lock beyond itself
-            if c.lessor is not None:
-                self.fdput(f)
-                return EINVAL("lessee", read("drm_mode_create_lease_ioctl", document=LEASE))
+            c = self.behind(f)
+            d = c.device
             if fails("allocation"):
-                self.fdput(f)
+                self.let_go(p, d, f)
                 return ENOMEM("no_memory", read("drm_lease_create", document=LEASE))
             wait_until(p.fd[m] is None)
             g = File()
             p.fd[m] = g
-            if c.device.owner is None:
+            if d.owner is None:
                 t = Token()
-                c.device.owner = t
-                Client(device=c.device, file=g, founder=True, lessor=c.token, was_owner=True, authenticated=True, opener=p)
-                self.fdput(f)
-                return OK("ownerless", deduced("the cloned file becomes master by its open, and then gives that master up"))
-            Client(device=c.device, file=g, founder=True, lessor=c.token, authenticated=True)
-            self.fdput(f)
+                d.owner = t
+                Client(device=d, file=g, founder=True, lessor=c.token, was_owner=True, authenticated=True, opener=p)
+                self.let_go(p, d, f)
+                return OK("ownerless", deduced("the clone opens as master, and then gives that master up"))
+            Client(device=d, file=g, founder=True, lessor=c.token, authenticated=True)
+            self.let_go(p, d, f)
             return OK("ok", read("drm_mode_create_lease_ioctl", document=LEASE))
 
     # ------------------------------------------------------------------ the work

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from accelspec.spec.kernel import Fd, File, Process, Vma
+from accelspec.spec.kernel import Fd, File, Process, Vma, Waiter
 from accelspec.spec.language import (
     DONE,
     EAGAIN,
@@ -12,16 +12,19 @@ from accelspec.spec.language import (
     OK,
     Result,
     any_of,
+    deduced,
     event,
     fails,
     free,
     kernel,
+    lemma,
     operation,
     read,
     require,
     when,
 )
 
+from .core import SCOPES
 from .laws import Laws
 from .objects import ACCEL, Client, Device, Export, Job, Token
 
@@ -38,11 +41,11 @@ class Habanalabs(Laws):
     machine = "ownership"
     revision = "habanalabs"
     document = "linux 6.12.117 drivers/accel/habanalabs/common/habanalabs_drv.c"
-    scopes = {
-        "one process": {"Fd": 2, "File": 2, "Client": 2, "Token": 2, "Waiter": 0, "Message": 0, "fork()": 0},
-        "two processes": {"Process": 2, "Mm": 2, "Vma": 0, "Waiter": 0},
+    scopes = SCOPES
+    not_applicable = {
+        "ownership.I17": "no object stands for ownership: the token of the machine is the context itself",
+        "ownership.R02": NO_GUESTS,
     }
-    not_applicable = {"ownership.R02": NO_GUESTS}
 
     def referenced(self, f: File) -> bool:
         """An export holds the exporter's description (get_file in export_dmabuf)."""
@@ -127,3 +130,35 @@ class Habanalabs(Laws):
             return ENOMEM("no_memory", read("export_dmabuf", document=MEMORY))
         Export(device=c.device, pins=c.token, file=f, made=c.token)
         return OK("ok", read("export_dmabuf", "takes the context and the description", document=MEMORY))
+
+    # ------------------------------------------------------------------ what the proofs need besides
+
+    @lemma(deduced("one open, one context, one slot"))
+    def a_client_has_the_slot(self) -> bool:
+        alone = all(a is b for a in Client for b in Client if a.token is b.token or a.device is b.device)
+        return alone and all(
+            c.founder and c.token is not None and c.lessor is None and c.device.owner is c.token for c in Client
+        )
+
+    @lemma(deduced("the slot is cleared where the context goes"))
+    def a_slot_has_its_client(self) -> bool:
+        owned = all(any(c.device is d and c.token is d.owner for c in Client) for d in Device if d.owner is not None)
+        return owned and all(any(c.token is t for c in Client) for t in Token)
+
+    @lemma(deduced("finish"))
+    def a_client_without_a_description_has_work(self) -> bool:
+        return all(c.file is not None or any(j.client is c for j in Job) for c in Client)
+
+    @lemma(kernel("release comes with the last reference"))
+    def a_description_is_referenced(self) -> bool:
+        calls = any(d.call[p] is not None for d in Device for p in Process) or any(True for w in Waiter)
+        return not calls and all(self.referenced(f) and not f.in_call for f in File)
+
+    @lemma(deduced("export_dmabuf"))
+    def an_export_holds_its_client(self) -> bool:
+        return all(
+            e.pins is e.made
+            and e.file is not None
+            and any(c.file is e.file and c.token is e.pins and c.device is e.device for c in Client)
+            for e in Export
+        )

@@ -6,10 +6,9 @@ Each deviation is argued in docs/machines/ownership-expectations.md under the T-
 
 from __future__ import annotations
 
-from accelspec.spec.kernel import Fd, File, Process, Vma
+from accelspec.spec.kernel import Fd, Process, Vma
 from accelspec.spec.language import (
     EACCES,
-    EBUSY,
     ENOMEM,
     OK,
     STEP,
@@ -20,12 +19,13 @@ from accelspec.spec.language import (
     fails,
     free,
     implies,
+    lemma,
     operation,
     require,
     when,
 )
 
-from .objects import Client, Device, Export, Job, Token
+from .objects import Client, Device, Export, Job
 from .proposal import Proposal
 
 
@@ -35,7 +35,7 @@ class Intended(Proposal):
     revision = "intended"
     document = "our own design: docs/machines/ownership-expectations.md"
     unchanged = deduced("the proposal, kept on purpose")
-    not_applicable = {"ownership.I14": "there are no groups"}
+    not_applicable = {"ownership.I14": "there are no groups", "ownership.A01": "no call takes a second step"}
     known = []
     drops = ["acquire.not_permitted", "open.pinned"]
 
@@ -67,7 +67,7 @@ class Intended(Proposal):
     def evict(self, p: Process, d: Device) -> Result:
         """Take the device from its owner, as if it had dropped it."""
         require(p.running)
-        if not self.admin(p):
+        if not d.admin[p]:
             return EACCES("not_permitted", deduced("T4"))
         if d.owner is None or d.owner.dropped:
             return OK("nobody", deduced("T4"))
@@ -96,6 +96,12 @@ class Intended(Proposal):
     def an_eviction_ends_ownership(self, d: Device, result: Errno) -> bool:
         """Whatever the owner does: after an eviction no client owns the device, and only exports reach it."""
         nobody = not any(c.device is d and self.owns(c) for c in Client)
-        return implies(
-            result is OK, nobody and (d.owner is None or any(e.pins is d.owner for e in Export))
-        )
+        return implies(result is OK, nobody and (d.owner is None or any(e.pins is d.owner for e in Export)))
+
+    @lemma(deduced("T1: an export is made while its owner owns"))
+    def an_exported_device_has_that_owner(self) -> bool:
+        return all(e.device.owner is e.pins for e in Export)
+
+    @lemma(deduced("no call takes a second step"))
+    def nothing_is_in_a_call(self) -> bool:
+        return all(d.call[p] is None for d in Device for p in Process)

@@ -16,13 +16,14 @@ from accelspec.spec.language import (
     eventually,
     implies,
     kernel,
+    lemma,
     old,
     sometimes,
     stated,
 )
 
 from .core import Clients
-from .objects import Caps, Client, Device, Export, Job, Token
+from .objects import Client, Device, Export, Job, Token
 
 SHEET = stated("section 7", document="docs/facts/habanalabs.md")
 MAIL = stated("the mail of 2021-09-14", document="docs/sources.md")
@@ -47,17 +48,19 @@ class Laws(Clients):
     def ownership_has_a_holder(self) -> bool:
         """A device that is owned has a client that owns it, or an export that pins it."""
         return all(
-            any(c.founder and c.token is d.owner for c in Client) or any(e.pins is d.owner for e in Export)
+            any(e.pins is d.owner for e in Export) or any(c.founder and c.token is d.owner for c in Client)
             for d in Device
             if d.owner is not None
         )
 
     @always("ownership.I15", STATE, MAIL)
     def the_dead_own_nothing(self) -> bool:
-        """When every process is gone, and with them every mapping, message, command and export, devices are free."""
+        """When all processes are gone, with their calls, mappings, messages, commands and exports, devices are free."""
         alive = any(p.running for p in Process) or any(p.fd[n] is not None for p in Process for n in Fd)
-        left = any(True for v in Vma) or any(True for m in Message) or any(True for j in Job) or any(True for e in Export)
-        return alive or left or all(d.owner is None for d in Device)
+        calling = any(d.call[p] is not None for d in Device for p in Process)
+        left = any(True for v in Vma) or any(True for m in Message)
+        given = any(True for j in Job) or any(True for e in Export)
+        return alive or calling or left or given or all(d.owner is None for d in Device)
 
     @check("ownership.I04", STATE, kernel("private_data is set before the description is installed"))
     def every_description_has_a_client(self) -> None:
@@ -112,6 +115,10 @@ class Laws(Clients):
         """If importers let go and commands end, a device whose owner has gone becomes free."""
         return not any(self.abandoned(d) for d in Device)
 
+    @lemma(kernel("private_data is set before the number is"))
+    def a_description_has_its_client(self) -> bool:
+        return all(any(c.file is f for c in Client) for f in File)
+
     # ------------------------------------------------------------------ what must be reachable
 
     @sometimes("ownership.R01", deduced("or the laws on pinning say nothing"))
@@ -140,20 +147,17 @@ class CallLaws(Laws):
     @after("drop", "ownership.I08", STEP, SHEET)
     def only_the_owner_drops(self, p: Process, n: Fd, result: Errno) -> bool:
         """A drop by a client that is not the owner is refused."""
-        return implies(
-            result is OK, all(old(c).founder and old(c).token is old(c.device).owner for c in Client if c.file is p.fd[n])
-        )
+        mine = all(old(c).founder and old(c).token is old(c.device).owner for c in Client if c.file is p.fd[n])
+        return implies(result is OK, mine)
 
     @after("drop", "ownership.I09", STEP, SHEET)
     def only_its_process_or_an_administrator_drops(self, p: Process, n: Fd, result: Errno) -> bool:
         """A drop is asked for by the process that became owner, or by an administrator."""
-        return implies(
-            result is OK, all(c.opener is p or self.admin(p) for c in Client if c.file is p.fd[n])
-        )
+        return implies(result is OK, all(c.opener is p or c.device.admin[p] for c in Client if c.file is p.fd[n]))
 
     @after("drop", "ownership.I10", STEP, SHEET)
     def dropped_means_gone(self, p: Process, n: Fd, result: Errno) -> bool:
-        """After a drop the client owns nothing, has no command in flight, and none of its mappings reaches the device."""
+        """After a drop the client owns nothing, has no command in flight, and no mapping that reaches the device."""
         mine = all(not self.owns(c) and not any(j.client is c for j in Job) for c in Client if c.file is p.fd[n])
         return implies(result is OK, mine and not any(v.ptes and v.file is p.fd[n] for v in Vma))
 

@@ -20,16 +20,12 @@ class Node(Enum):
 PRIMARY, RENDER, ACCEL = Node
 
 
-class Caps(Object, always=True):
-    """What a process may do besides; a child has what its parent has."""
-
-    admin: Map[Process, bool]  # CAP_SYS_ADMIN
-
-
 class Device(Object, always=True):
     """A device that has one owner at a time, or should have."""
 
     owner: Token | None = None  # drm_device.master; in habanalabs the context that has the compute slot
+    admin: Map[Process, bool]  # who has CAP_SYS_ADMIN; a child has what its parent has
+    call: Map[Process, File | None] = Map()  # the description that a call of several steps holds (fdget)
 
 
 class Token(Object):

@@ -6,17 +6,21 @@ The mail is four sentences.  What it leaves open is settled as DRM settles it, a
 
 from __future__ import annotations
 
-from accelspec.spec.kernel import Fd, File, Process, Vma
+from accelspec.spec.kernel import Fd, File, Process, Vma, Waiter
 from accelspec.spec.language import (
     EACCES,
     EBUSY,
     ENOMEM,
     OK,
+    STATE,
     Answer,
     Result,
+    check,
     deduced,
     fails,
     free,
+    kernel,
+    lemma,
     operation,
     replaces,
     require,
@@ -25,8 +29,9 @@ from accelspec.spec.language import (
     when,
 )
 
+from .core import SCOPES
 from .drm_auth import DrmAuth
-from .objects import Client, Device, Export, Job, Token
+from .objects import PRIMARY, Client, Device, Export, Job, Node, Token
 
 
 class Proposal(DrmAuth):
@@ -35,19 +40,7 @@ class Proposal(DrmAuth):
     revision = "proposal"
     document = "the mail of 2021-09-14"
     unchanged = deduced("the proposal builds on drm_master and says nothing else")
-    scopes = {
-        "one process": {"Fd": 2, "File": 2, "Client": 2, "Token": 2, "Waiter": 0, "Message": 0, "fork()": 0},
-        "two processes": {
-            "Process": 2,
-            "Mm": 2,
-            "File": 2,
-            "Client": 2,
-            "Token": 2,
-            "Job": 0,
-            "Vma": 0,
-            "Waiter": 0,
-        },
-    }
+    scopes = SCOPES
     not_applicable = {"ownership.I14": "there are no groups"}
     known = [
         violates(
@@ -88,6 +81,10 @@ class Proposal(DrmAuth):
         "drop.lessee",
     ]
 
+    def owns(self, c: Client) -> bool:
+        """Who has dropped, or was closed, works no more, also while exports hold its token."""
+        return super().owns(c) and c.token is not None and not c.token.dropped
+
     def revoke(self, c: Client) -> None:
         """As much as possible: what is in flight, and every mapping."""
         for j in Job:
@@ -111,8 +108,8 @@ class Proposal(DrmAuth):
                 d.owner = None
 
     @operation
-    def open(self, p: Process, n: Fd, d: Device, excl: bool) -> Result:
-        require(self.unused(p, n))
+    def open(self, p: Process, n: Fd, d: Device, node: Node, excl: bool) -> Result:
+        require(self.unused(p, n) and node is PRIMARY)  # there is one kind of node, and it has owners
         if excl:
             return EBUSY("exclusive", deduced("drm_open_helper is kept"))
         if fails("allocation"):
@@ -168,18 +165,19 @@ class Proposal(DrmAuth):
     def submit(self, p: Process, n: Fd) -> Result:
         require(p.running)
         f = self.file_of(p, n)
-        require(not f.in_call)
         c = self.behind(f)
         if not self.owns(c):
             return EACCES("not_owner", stated("the second option", "every ioctl fails if the caller is not the owner"))
-        f.in_call = True
+        d = c.device
         with p.busy:
+            d.call[p] = f
             yield "permitted"  # drm_ioctl_permit holds nothing while the call runs
+            assert any(x is c for x in Client) and c.file is f and c.device is d and d.call[p] is f, "ownership.A01"
             if fails("allocation"):
-                self.fdput(f)
+                self.let_go(p, d, f)
                 return ENOMEM("no_memory", deduced("the driver's own"))
             Job(client=c)
-            self.fdput(f)
+            self.let_go(p, d, f)
             return OK("ok", deduced("the call goes on, whoever owns the device by now"))
 
     @operation
@@ -198,16 +196,66 @@ class Proposal(DrmAuth):
     def export(self, p: Process, n: Fd) -> Result:
         require(p.running)
         f = self.file_of(p, n)
-        require(not f.in_call)
         c = self.behind(f)
         if not self.owns(c):
             return EACCES("not_owner", stated("the second option", "every ioctl fails if the caller is not the owner"))
-        f.in_call = True
+        d = c.device
         with p.busy:
+            d.call[p] = f
             yield "permitted"
+            assert any(x is c for x in Client) and c.file is f and c.device is d and d.call[p] is f, "ownership.A01"
             if fails("allocation"):
-                self.fdput(f)
+                self.let_go(p, d, f)
                 return ENOMEM("no_memory", deduced("dma_buf_export"))
-            Export(device=c.device, pins=c.token, file=None, made=c.token)
-            self.fdput(f)
+            Export(device=d, pins=c.token, file=None, made=c.token)
+            self.let_go(p, d, f)
             return OK("ok", stated("the second option", "a reference to the master is kept for what cannot be revoked"))
+
+    # ------------------------------------------------------------------ what the proofs need besides
+
+    @check("ownership.A01", STATE, kernel("fdget"))
+    def a_call_keeps_its_client(self) -> None:
+        """The description that a call was made on stays until it ends."""
+
+    @lemma(deduced("an open makes them together, and there are no leases"))
+    def a_client_has_a_description_and_a_token(self) -> bool:
+        return all(c.file is not None and c.token is not None and c.lessor is None for c in Client)
+
+    @lemma(kernel("release comes with the last reference"))
+    def a_description_is_in_use(self) -> bool:
+        return all(self.in_use(f) and not f.in_call for f in File) and not any(True for w in Waiter)
+
+    @lemma(deduced("a process makes one call of several steps at a time"))
+    def who_is_in_a_call_is_busy(self) -> bool:
+        once = all(
+            a is b for p in Process for a in Device for b in Device if a.call[p] is not None and b.call[p] is not None
+        )
+        return once and all(p.busy for p in Process for d in Device if d.call[p] is not None)
+
+    @lemma(deduced("a guest that becomes owner gets a token of its own"))
+    def a_token_has_one_founder(self) -> bool:
+        return all(a is b for a in Client for b in Client if a.founder and b.founder and a.token is b.token)
+
+    @lemma(deduced("a token is made for a device"))
+    def a_token_is_of_one_device(self) -> bool:
+        clients = all(a.device is b.device for a in Client for b in Client if a.token is b.token)
+        exports = all(e.device is c.device for e in Export for c in Client if e.pins is c.token)
+        owned = all(c.device is d for c in Client for d in Device if c.token is d.owner)
+        pinned = all(e.device is d for e in Export for d in Device if e.pins is d.owner)
+        twice = all(e.device is x.device for e in Export for x in Export if e.pins is x.pins)
+        alone = all(a is b for a in Device for b in Device if a.owner is b.owner and a.owner is not None)
+        return clients and exports and owned and pinned and twice and alone
+
+    @lemma(deduced("settle"))
+    def an_owner_works_or_is_pinned(self) -> bool:
+        return all(
+            any(e.pins is d.owner for e in Export)
+            if d.owner.dropped
+            else any(c.founder and c.token is d.owner for c in Client)
+            for d in Device
+            if d.owner is not None
+        )
+
+    @lemma(deduced("a reference is taken where the export is made"))
+    def an_export_pins(self) -> bool:
+        return all(e.pins is not None and e.file is None for e in Export)
