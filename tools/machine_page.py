@@ -14,10 +14,12 @@ from accelspec.conformance.report.machine_page import machine_page
 from accelspec.spec.catalogue import MACHINES
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "machines"
+SHEETS = {"ownership": "habanalabs"}  # a machine whose facts are in the sheet of another one
 
 
 def head(machine: str) -> str:
     """What stands behind the title: how the page came about, and the pages beside it."""
+    sheet = SHEETS.get(machine, machine)
     beside = [p for p in sorted(FOLDER.glob(f"{machine}-*.md")) if p.is_file()]
     links = ", ".join(f"[{p.stem.removeprefix(machine + '-').replace('-', ' ')}]({p.name})" for p in beside)
     more = f" Beside it: {links}." if links else ""
@@ -26,7 +28,7 @@ def head(machine: str) -> str:
         f"Change `spec/{machine}/` and make it again.{more} What the machine leaves out: "
         "[not modelled](../not-modelled.md). "
         f"Where the grounds contradict one another: [disagreements](../disagreements.md). The facts: "
-        f"[{machine}](../facts/{machine}.md)."
+        f"[{sheet}](../facts/{sheet}.md)."
     )
 
 

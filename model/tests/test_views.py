@@ -235,6 +235,9 @@ def test_the_transitions_machine_agrees_with_the_interpreter_on_every_step(spec:
     assert {s for s in seen if s[1] != s[2]} == changes - {("switch.on", "DARK", "BROKEN")}  # no lamp is old
 
 
+FEW = {"ownership": 1}  # whose objects hardly have words for their states: a client comes and goes
+
+
 @pytest.mark.parametrize(("machine", "revision"), [(m, r) for m, revisions in MACHINES.items() for r in revisions])
 def test_it_agrees_on_every_field_of_every_revision_of_the_catalogue(machine: str, revision: str) -> None:
     spec = compile_machine(MACHINES[machine][revision])
@@ -250,5 +253,5 @@ def test_it_agrees_on_every_field_of_every_revision_of_the_catalogue(machine: st
                 assert life.trigger(move.case.id, to=after), (field.name, move.case.id, before, after)
                 if before != after:
                     changes.add((field.name, before, after))
-    assert len(changes) > 10
+    assert len(changes) > FEW.get(machine, 10)
     assert any(after == ABSENT for _, _, after in changes)
