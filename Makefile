@@ -8,7 +8,7 @@
 #   make pytest        the tests alone
 #   make format        let ruff rewrite what it can
 #   make nightly       the slow tests, on new random cases: SEED=... repeats a night
-#   make bench         the benchmarks
+#   make bench         the benchmarks; make bench-reference those of the reference implementation alone
 #   make test-newest   the tests on the newest Python that Debian has
 #   make test-lowest   the tests with the oldest dependencies that pyproject.toml admits
 #   make package       wheel and source archive in dist/, tried in an environment of their own
@@ -25,7 +25,7 @@ ARGS ?=
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: verify test lint pytest format nightly bench test-newest test-lowest package lock clean environment
+.PHONY: verify test lint pytest format nightly bench bench-reference test-newest test-lowest package lock clean environment
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -59,6 +59,10 @@ nightly: $(installed)
 
 bench: $(installed)
 	$(BIN)/python -m accelspec.conformance.bench $(ARGS)
+	$(if $(ARGS),,$(MAKE) --no-print-directory bench-reference)
+
+bench-reference: $(installed)
+	$(BIN)/python -m accelspec.reference_impl.bench $(ARGS)
 
 # The interpreter lies in the user's cache folder, the environment in a folder of its own beside $(VENV).
 test-newest:

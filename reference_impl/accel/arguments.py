@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -41,8 +41,8 @@ class MemoryOp(IntEnum):
     TS_ALLOC = 6
 
 
-class MemoryFlag(IntFlag):
-    """Flags of MEMORY."""
+class MemoryFlag(IntEnum):
+    """Flags of MEMORY; combined they are a number."""
 
     CONTIGUOUS = 1
     SHARED = 2
@@ -63,8 +63,8 @@ class DebugOp(IntEnum):
     SET_MODE = 7
 
 
-class CsFlag(IntFlag):
-    """Flags of CS; those of `TYPES` exclude each other."""
+class CsFlag(IntEnum):
+    """Flags of CS; combined they are a number. Those of `TYPES` exclude each other."""
 
     FORCE_RESTORE = 0x1
     SIGNAL = 0x2
@@ -133,7 +133,7 @@ class CsArgs:
 
     execute: Sequence[Chunk] = (Chunk(),)
     restore: Sequence[Chunk] = ()
-    flags: CsFlag | int = 0
+    flags: int = 0
     timeout: int = 0
     seq: int = 0
     pad: int = 0
@@ -163,7 +163,7 @@ class MemoryArgs:
     va: int = 0
     hint: int = 0
     page_size: int = 0
-    flags: MemoryFlag | int = 0
+    flags: int = 0
     host: NDArray[Any] | None = None
     out: int = 0
 

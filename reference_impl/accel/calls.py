@@ -131,7 +131,8 @@ class AccelCalls(Running):
         return self._enter(task, getattr(self, f"_{name}")(task, *args, **kwargs))
 
     def _run(self, name: str, *args: Any, **kwargs: Any) -> int:
-        who, what = (arg if isinstance(arg, int) else 0 for arg in (*args, 0, 0)[:2])
+        who = args[0] if args and isinstance(args[0], int) else 0
+        what = args[1] if len(args) > 1 and isinstance(args[1], int) else 0
         return self._finish(self.call(name, *args, **kwargs), who, what)
 
     def _finish(self, call: Call, who: int, what: int = 0) -> int:
@@ -149,16 +150,17 @@ class AccelCalls(Running):
 
     def settle(self) -> None:
         """Do what the driver deferred, and let every sleeping call that was woken go on."""
-        while True:
+        if self._asleep:
             super().settle()
-            work = next((device.deferred.popleft() for device in self.devices.values() if device.deferred), None)
-            if work is None:
-                return
-            task = Task("deferred work")
-            call = self._enter(task, work(task))
-            call.run()
-            if not call.done:
-                self._asleep.append((-1, -1, call))
+        for device in self.devices.values():
+            while device.deferred:
+                task = Task("deferred work")
+                call = self._enter(task, device.deferred.popleft()(task))
+                call.run()
+                if not call.done:
+                    self._asleep.append((-1, -1, call))
+                if self._asleep:
+                    super().settle()
 
     def _ioctl(self, task: Task, p: int, n: int, kind: Ioctl, args: Any) -> Step[int]:
         return (yield from self.kernel.ioctl(task, self._process(p), n, number(self.behaviour, kind), args))

@@ -66,11 +66,10 @@ _BINARY: Final[dict[Op, np.ufunc]] = {
 def execute(packet: Packet, space: AddressSpace) -> None:
     """Do one packet in the memory that `space` shows, as if every operand were read before the result is written.
 
-    Raises Fault for an address that is not mapped; nothing is written then. The packet has passed its check.
+    Raises Fault for an address that is not mapped; nothing is written then. The packet has passed its check, and has
+    a result: NOP, SIGNAL and WAIT are the queues' own.
     """
     op = packet.op
-    if op in (Op.NOP, Op.SIGNAL, Op.WAIT):
-        return
     of_src0, of_src1, of_dst = packet.operands()
     element, result = packet.element, packet.result
     a = space.load(packet.src0, of_src0 * element.itemsize).view(element) if of_src0 else None

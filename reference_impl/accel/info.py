@@ -101,7 +101,7 @@ def info(device: "AccelDevice", fd: "AccelFd", args: InfoArgs) -> int:
     question = Info(args.op) if args.op in Info._value2member_map_ else None
     if question not in always and not device.operational:
         return Errno.EBUSY
-    if question is None or question not in always | if_operational:
+    if question is None or (question not in always and question not in if_operational):
         return behaviour.unknown_operation
     if question in _EVENTS:
         return _events(device, fd, question)

@@ -12,6 +12,7 @@ from .behaviour import Behaviour
 
 MISC: Final = ord("H") << 8
 DRM: Final = ord("d") << 8 | 0x3F  # the driver range begins at 0x40, which is INFO
+_KNOWN: Final = {int(kind): kind for kind in Ioctl}
 
 
 def number(behaviour: Behaviour, kind: Ioctl) -> int:
@@ -26,5 +27,4 @@ def ioctl_of(behaviour: Behaviour, cmd: int, *, control: bool) -> Ioctl | Errno:
         return Errno.ENOTTY
     if control:
         return Ioctl.INFO if cmd == base + Ioctl.INFO else Errno.ENOTTY
-    known = cmd - base
-    return Ioctl(known) if known in Ioctl._value2member_map_ else behaviour.unknown_number
+    return _KNOWN.get(cmd - base, behaviour.unknown_number)

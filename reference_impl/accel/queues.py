@@ -96,7 +96,7 @@ class HardwareQueues:
             self.signals[packet.sync] += packet.value
         elif packet.op is Op.WAIT:
             self.signals[packet.sync] -= packet.value
-        else:
+        elif packet.op is not Op.NOP:
             try:
                 execute(packet, job.space)
             except Fault as fault:

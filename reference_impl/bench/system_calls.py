@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two series of system calls, against a loop that does nothing but their table look-ups and list operations.
+
+What the ratio says is the price of everything else: steps, locks, layers, states, revisions and the checks of laws.
+Time is that of the processor, because nothing here waits.
+"""
+
+from time import process_time
+
+from ..accel.hardware import Hardware
+from ..accel.system import AccelSystem
+from .bare import BareDriver
+from .timing import HEAD, compare
+
+GOAL = 10.0
+ROUNDS = 30
+TIMES = 100  # the series in one round
+
+BOUND = """\
+  What bounds it: every layer between a program and a table that may pause or sleep is a generator of its own,
+  ten of them for a submission, and each pause goes through all of them; the rest is spread over some 150 calls."""
+
+
+class Ours:
+    """The series as a program makes them."""
+
+    def __init__(self) -> None:
+        self.system = AccelSystem("c2")
+        self.n = 0
+
+    def opens(self) -> None:
+        """Open the node, ask for the status, close."""
+        system = self.system
+        for _ in range(TIMES):
+            n = system.open(0)
+            assert system.info(0, n) == 0
+            assert system.close(0, n) == 0
+
+    def submissions(self) -> None:
+        """Submit a packet that does nothing, let the hardware do it, wait for it; the device is open."""
+        system, n = self.system, self.n
+        for _ in range(TIMES):
+            seq = system.submit(0, n)
+            assert system.run() == 1
+            assert system.wait(0, n, seq) == 0
+
+
+class Bare:
+    """The same series on bare tables."""
+
+    def __init__(self) -> None:
+        hardware = Hardware()
+        self.driver = BareDriver(len(hardware.queues), hardware.ring)
+        self.n = 0
+
+    def opens(self) -> None:
+        """As ours."""
+        driver = self.driver
+        for _ in range(TIMES):
+            n = driver.open()
+            assert driver.info(n) == 0
+            assert driver.close(n) == 0
+
+    def submissions(self) -> None:
+        """As ours."""
+        driver, n = self.driver, self.n
+        for _ in range(TIMES):
+            seq = driver.submit(n)
+            assert driver.run() == 1
+            assert driver.wait(n, seq) == 0
+
+
+def main() -> None:
+    """Measure, and print two lines."""
+    print(HEAD)
+    ours, bare = Ours(), Bare()
+    scale = 1e6 / TIMES
+    first = compare(ours.opens, bare.opens, ROUNDS, clock=process_time)
+    print(first.line("open, INFO, close", GOAL, "us", scale))
+    ours.n, bare.n = ours.system.open(0), bare.driver.open()
+    second = compare(ours.submissions, bare.submissions, ROUNDS, clock=process_time)
+    print(second.line("submit nothing, run, wait", GOAL, "us", scale))
+    if not (first.reaches(GOAL) and second.reaches(GOAL)):
+        print(BOUND)
