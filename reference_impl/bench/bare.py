@@ -108,7 +108,7 @@ class BareDriver:
         node = self.nodes.get((0, False))
         self.injected.get("alloc:file")
         self.serial += 1
-        file = [self.serial, None, None, 1]
+        file: list[Any] = [self.serial, None, None, 1]
         self.files[self.serial] = file
         held = [node]  # the lock of the list of fds
         if device["reset"] or device["slot"] is not None:
