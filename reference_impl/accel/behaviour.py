@@ -96,7 +96,7 @@ class Behaviour:
     open_wipes_captured: bool = True
     consecutive_failures: frozenset[str] = frozenset({"firmware", "heartbeat"})  # that break the device
     removal_wait: int = 600
-    survivors: Literal["lose their device", "keep their device"] = "lose their device"
+    survivors: Literal["lose their device", "keep their device", "close in peace"] = "lose their device"
 
 
 C2: Final = Behaviour()
@@ -192,6 +192,8 @@ INTENDED: Final = replace(
     late_close_resets=False,
     # Waiting is no work: who never submitted has nothing to wait for.
     wait_takes_slot=False,
+    # Who survives a removal can give back what it has.
+    survivors="close in peace",
     # Contention is told from failure.
     invalid_is_eacces=False,
     # What was made before a hard reset does nothing after it.

@@ -178,6 +178,11 @@ class AccelCalls(Running):
             self._run("exit", p)
         return len(dying)
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether any call is on its way."""
+        return bool(self._asleep)
+
     # The worker.
 
     def reset_step(self, d: int = 0) -> int:

@@ -80,7 +80,10 @@ class Context:
         """Become the context that computes."""
         device = self.device
         self.computes = True
-        self.state = CONTEXT.after(self.state, "upgrade")
+        if self.refs <= 0:
+            device.kernel.findings.report("habanalabs.I05", f"{self}, which was freed, takes the slot")
+        else:
+            self.state = CONTEXT.after(self.state, "upgrade")
         device.slot = device.name_of(self)
         device.raise_frequency()
 

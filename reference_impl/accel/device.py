@@ -82,6 +82,7 @@ class AccelDevice:
         # Lists and their locks.
         self.files: dict[AccelFd, None] = {}
         self.control_files: dict[AccelFd, None] = {}
+        self.lost: list[AccelFd] = []  # a removal gave up on them; nothing that they hold can be freed
         self.mirror: dict[Submission, None] = {}
         single = behaviour.slot == "open count"
         self.files_lock = kernel.mutex("fd_open_cnt_lock" if single else "fpriv_list_lock")

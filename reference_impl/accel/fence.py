@@ -10,11 +10,11 @@ class Fence:
     The ring of its context, its submission and each waiter hold a reference.
     """
 
-    __slots__ = ("_allocation", "_kernel", "error", "refs", "seq", "signalled", "timestamped")
+    __slots__ = ("_kernel", "error", "memory", "refs", "seq", "signalled", "timestamped")
 
     def __init__(self, kernel: Kernel, seq: int, timestamped: bool) -> None:
         self._kernel = kernel
-        self._allocation = kernel.allocator.allocate("fence")
+        self.memory = kernel.allocator.allocate("fence")
         self.seq = seq
         self.timestamped = timestamped
         self.signalled = False
@@ -42,5 +42,5 @@ class Fence:
         self.refs -= 1
         if self.refs < 0:
             self._kernel.findings.report("habanalabs.I05", f"a reference to freed fence {self.seq} is dropped")
-        elif self.refs == 0 and self._allocation is not None:
-            self._kernel.allocator.free(self._allocation)
+        elif self.refs == 0 and self.memory is not None:
+            self._kernel.allocator.free(self.memory)

@@ -179,7 +179,7 @@ class AccelFops(FileOperations):
         fd: AccelFd = file.private_data
         device = fd.device
         behaviour = self.behaviour
-        if device is None or (behaviour.drm_core and not self.control and device.removed):
+        if device is None or (device.removed and not device.gone):
             return Errno.ENODEV
         if (gone := device.refuse_gone()) is not None:
             return gone
@@ -255,7 +255,7 @@ class AccelFops(FileOperations):
         """Map a command buffer, whose handle is the page offset: 0, -ENODEV (removed), -EINVAL."""
         fd: AccelFd = file.private_data
         device = fd.device
-        if device is None or self.control:
+        if device is None or self.control or (device.removed and not device.gone):
             return Errno.ENODEV
         if (gone := device.refuse_gone()) is not None:
             return gone

@@ -26,7 +26,7 @@ def probe(device: "AccelDevice") -> int:
 def remove(task: Task, device: "AccelDevice") -> Step[int]:
     """Take the device away from everybody; 0. It gives up, and leaves all as it is, if a reset does not end in time."""
     behaviour, hardware = device.behaviour, device.hardware
-    device.removal_pending = behaviour.survivors == "lose their device"
+    device.removal_pending = behaviour.survivors != "keep their device"
     wait = hardware.reset_wait if device.removal_pending else 4 * hardware.kill_wait
     yield from sleep(device, "removal waits for a reset", wait, lambda: not (device.in_reset or device.working))
     if device.in_reset or device.working:
@@ -61,9 +61,12 @@ def remove(task: Task, device: "AccelDevice") -> Step[int]:
 
 
 def _give_up(device: "AccelDevice", files: "dict[AccelFd, None]") -> None:
-    """Take the device from fds whose processes do not die: what they hold is lost."""
+    """Take the device from fds whose processes do not die: what they hold is lost, and the log asks for a reboot."""
+    if device.behaviour.survivors == "close in peace":
+        return
     for fd in files:
         fd.device = None
+        device.lost.append(fd)
     files.clear()
 
 
