@@ -64,6 +64,7 @@ class AccelCalls(Running):
         super().__init__(Kernel(INJECTABLE))
         self.hardware = replace(hardware, **changes)
         self.devices: dict[int, AccelDevice] = {}
+        self.retired: list[AccelDevice] = []  # removed, and another one has their number
         self.stubborn: set[int] = set()  # processes that do not die of a signal
         self.killed: dict[int, None] = {}  # processes that were sent one and live
         self.messages: dict[int, OpenFile] = {}
@@ -85,6 +86,8 @@ class AccelCalls(Running):
         result = probe(device)
         if result:
             return result
+        if old is not None:
+            self.retired.append(old)
         self.devices[d] = device
         self._cdevs[d] = []
         for control in (False, True) if self.behaviour.control_node else (False,):

@@ -135,6 +135,7 @@ KNOWN: Final = {
         "oops": "CS and MEMORY copy the context before the check creates it (V3)",
         "habanalabs.I06": _SURVIVORS,
         "habanalabs.I13": _SURVIVORS,
+        "habanalabs.I16": "a survivor may debug, and the end of its context does not notice",
         "habanalabs.I19": "hard resets kill monitors (V10)",
         "habanalabs.I29": _SURVIVORS,
     },
@@ -142,6 +143,7 @@ KNOWN: Final = {
         "habanalabs.I05": "a reset reads the owner's context through a pointer that nobody counts (B2)",
         "habanalabs.I06": "what outlives a removal is never freed",
         "habanalabs.I13": _SURVIVORS,
+        "habanalabs.I16": "a survivor may debug, and the end of its context does not notice",
         "habanalabs.I19": "control fds are on the same list (B9)",
         "habanalabs.I29": _SURVIVORS,
     },
@@ -178,7 +180,11 @@ def unexpected(system: AccelSystem) -> list[Finding]:
 
 def lost(system: AccelSystem) -> list[str]:
     """Name what removals gave up on: by design of some revisions it is never freed."""
-    return [f"device {d}: {fd}, {fd.context}" for d, device in system.devices.items() for fd in device.lost]
+    return [f"device {device.number}: {fd}, {fd.context}" for device in _every(system) for fd in device.lost]
+
+
+def _every(system: AccelSystem) -> list[AccelDevice]:
+    return [*system.retired, *system.devices.values()]
 
 
 def _allocations_of(fd: AccelFd) -> Iterator[Allocation | None]:
@@ -206,7 +212,7 @@ def left(system: AccelSystem) -> list[str]:
             found.append(f"device {d}: the slot")
         if device.in_debug:
             found.append(f"device {d}: debug mode")
-    lost_fds = [fd for device in system.devices.values() for fd in device.lost]
+    lost_fds = [fd for device in _every(system) for fd in device.lost]
     kernel = {id(a) for fd in lost_fds for a in _allocations_of(fd)}
     kernel |= {id(a) for device in system.devices.values() for a in (device.kernel_context, device.kernel_tables)}
     nodes = ("cdev", "mapping snapshot")
@@ -244,7 +250,7 @@ def end(system: AccelSystem) -> list[Finding]:
             system.resume(d)
         if not device.removed:
             system.finish_removal(d)
-    given_up = {id(a) for device in system.devices.values() for fd in device.lost for a in _allocations_of(fd)}
+    given_up = {id(a) for device in _every(system) for fd in device.lost for a in _allocations_of(fd)}
     rest = [repr(a) for a in system.kernel.allocator.live.values() if id(a) not in given_up]
     broken += [Finding("habanalabs.I06", f"{what} is left") for what in dict.fromkeys([*left(system), *rest])]
     return list(dict.fromkeys([*broken, *check(system)]))

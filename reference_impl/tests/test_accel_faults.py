@@ -7,6 +7,7 @@ The scenes are the shortest traces of docs/machines/habanalabs-historical-bugs.m
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ EXTERNAL = 4
 PAGE_OF = Path(__file__).parents[2] / "docs" / "machines" / "habanalabs-historical-bugs.md"
 
 Scene = Callable[[AccelSystem], object]
-SCENES: dict[str, tuple[Scene, dict[str, int]]] = {}
+SCENES: dict[str, tuple[Scene, dict[str, Any]]] = {}
 
 
 def trace(fault: str, **hardware: int) -> Callable[[Scene], Scene]:

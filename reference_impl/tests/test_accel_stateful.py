@@ -91,8 +91,11 @@ class Driver(RuleBasedStateMachine):
         p, n = self.user(p, n)
         if self.ready(p):
             chunk = Chunk(99) if bad == 0 else Chunk(data=Packet(Op.FILL, n=1, dst=8).encode()) if bad == 1 else Chunk()
-            for _ in range(times):
-                self.note(self.system.submit(p, n, chunk, flags=STAGED[staged] if staged < 2 else 0, seq=1))
+            flags = STAGED[staged] if staged < 2 else 0
+            if n and not staged:
+                self.system.run()
+            while times and self.note(self.system.submit(p, n, chunk, flags=flags, seq=1)) > 0:
+                times -= 1
 
     @rule(p=PROCESS, n=FD, data=st.data())
     def submit_buffer(self, p: int, n: int, data: st.DataObject) -> None:
@@ -232,7 +235,7 @@ REVISIONS = ("a", "b", "c0", "c1", "c2", "intended")
 
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_random_calls(revision: str) -> None:
-    driver = type(f"Driver_{revision}", (Driver,), {"behaviour": revision})
+    driver: type[Driver] = type(f"Driver_{revision}", (Driver,), {"behaviour": revision})
     run_state_machine_as_test(driver, settings=settings(max_examples=30, stateful_step_count=40))
     assert driver.steps > 250
     assert driver.succeeded > driver.steps // 5
