@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Designs with a revoke: D3b, which waits for importers; D3a, which does not; D3t, which defers what is freed."""
+
+from __future__ import annotations
+
+from accelspec.spec.kernel import File
+from accelspec.spec.language import (
+    DONE,
+    EINVAL,
+    EMFILE,
+    ENODEV,
+    EOPNOTSUPP,
+    OK,
+    Answer,
+    Result,
+    any_of,
+    deduced,
+    event,
+    fails,
+    free,
+    inserts,
+    read,
+    replaces,
+    require,
+    stated,
+)
+
+from .buffers import Buffers
+from .laws import Laws, RevokeLaws
+from .objects import (
+    DISABLED,
+    DYNAMIC,
+    GOOD,
+    PEER,
+    PINNED,
+    REMOVED,
+    RESETTING,
+    REVOCABLE,
+    REVOKED,
+    SUSPENDED,
+    VALID,
+    Buffer,
+    Device,
+    Import,
+    Importer,
+    Memory,
+    Session,
+)
+
+VFIO = "linux 7.1 drivers/vfio/pci/vfio_pci_dmabuf.c, as posted (facts, sections 2.3 and 2.4)"
+
+
+class Revocation(Buffers):
+    """A revoke for every buffer: flag, tell importers, wait for fences, wait until nothing is mapped.
+
+    vfio does it for all buffers of a device in one loop, under the lock of its memory; here each buffer's revoke is an
+    event of its own, under the same lock, and what asked for it (a reset, a close, a removal) waits until all are done.
+    """
+
+    document = VFIO
+
+    def wanted_for_good(self, b: Buffer) -> bool:
+        """Has the owner gone, or freed the memory, or the device gone?"""
+        owner_gone = b.session is None or self.closing(b.session)
+        return owner_gone or b.memory.leaving or b.memory.device.health is REMOVED
+
+    def to_be_revoked(self, b: Buffer) -> bool:
+        for_now = b.memory.device.health is RESETTING and b.status is VALID
+        return not b.revoking and (for_now or (self.wanted_for_good(b) and b.status is not REVOKED))
+
+    def quiet(self, b: Buffer) -> bool:
+        """Is the revoke of the buffer done?"""
+        return b.status is not VALID and not b.revoking
+
+    def over(self, b: Buffer) -> bool:
+        """Is it revoked for good?"""
+        return b.status is REVOKED and not b.revoking
+
+    def lasting(self, b: Buffer) -> bool:
+        return not self.to_be_revoked(b) and not b.revoking and b.status is not REVOKED
+
+    def notify(self, b: Buffer) -> None:
+        """dma_buf_invalidate_mappings: every importer with a callback, under the reservation lock."""
+        assert b.resv, "dmabuf.I31"
+        for t in Import:
+            if t.buffer is b and t.kind in (DYNAMIC, PEER):
+                t.told = True  # gives its mapping back when its work is done
+            if t.buffer is b and t.kind is REVOCABLE and not t.revoked:
+                t.maps = 0
+                t.pins = 0
+                t.counted = False
+                t.revoked = True
+
+    @event
+    def revoke(self, b: Buffer) -> Result:
+        require(self.to_be_revoked(b))
+        d = b.memory.device
+        with d.memory_lock:
+            if b.status is SUSPENDED:
+                b.status = REVOKED
+                return DONE("upgraded", stated("the fix of April 2026", "what was drained is not drained again"))
+            with b.resv:
+                b.revoking = True
+                b.status = REVOKED if self.wanted_for_good(b) else SUSPENDED
+                self.notify(b)
+                while any(t.buffer is b and t.working for t in Import):
+                    yield "fences"
+            assert b.armed, "dmabuf.I22"
+            b.armed = False
+            while any(t.buffer is b and t.counted for t in Import):
+                yield "draining"
+            f = any_of(f for f in File if b.file is f)
+            b.revoking = False
+            self.fput(f)
+            return DONE("ok", stated("dmabuf-revoke v7", "the reservation lock is dropped before the wait"))
+
+    # ------------------------------------------------------------------ who is let in
+
+    def maps_at_attach(self, kind: Importer) -> bool:
+        """Whoever pins."""
+        return kind in (PINNED, REVOCABLE)
+
+    @replaces("attach.no_path")
+    def attach_no_path(self, kind: Importer) -> None:
+        if not self.peer_to_peer(kind):
+            raise EOPNOTSUPP("no_path", read("vfio_pci_dma_buf_attach", "peer-to-peer or nothing"))
+
+    @inserts(after="attach.no_path")
+    def attach_revoked(self, b: Buffer) -> None:
+        if b.status is not VALID:
+            raise ENODEV("revoked", read("vfio_pci_dma_buf_attach"))
+
+    @inserts(before="attach.no_memory")
+    def attach_not_revocable(self, kind: Importer) -> None:
+        if kind is PINNED:
+            raise EOPNOTSUPP("not_revocable", stated("61ceaf236115", "an importer must be able to stop"))
+
+    @replaces("map.no_path")
+    def map_revoked(self, b: Buffer) -> None:
+        if b.status is not VALID:
+            raise ENODEV("revoked", read("vfio_pci_dma_buf_map"))
+
+    @inserts(before="export.no_descriptor")
+    def export_unknown(self, m: Memory, s: Session) -> None:
+        if not self.mine(m, s):
+            raise EINVAL("unknown", deduced("vfio names a region of its device; here it is an allocation of the caller"))
+
+    # ------------------------------------------------------------------ who waits for it
+
+    def kept(self, s: Session) -> bool:
+        """The session ends when its buffers are revoked."""
+        return any(b.session is s and not self.over(b) for b in Buffer) or super().kept(s)
+
+    @replaces("free_memory.ok")
+    def free_memory_ok(self, m: Memory) -> Answer:
+        m.leaving = True
+        return OK("ok", deduced("vfio has no such call; what is exported is revoked, then the memory goes back"))
+
+    def in_use(self, m: Memory) -> bool:
+        return any(b.memory is m and not self.over(b) for b in Buffer)
+
+    @event
+    def reclaim(self, m: Memory) -> Result:
+        """Freed memory goes back to the pool."""
+        require(m.leaving and not self.in_use(m))
+        m.leaving = False
+        m.session = None
+        return DONE("ok", deduced("behind the revoke"))
+
+    def restore(self, d: Device) -> None:
+        """Buffers that were revoked for the time of the reset work again, with the addresses of now."""
+        for b in Buffer:
+            if b.memory.device is d and b.status is SUSPENDED:
+                b.status = VALID
+                b.armed = True
+                b.place = d.place
+
+    @event
+    def reset(self, d: Device) -> Result:
+        require(d.health is GOOD)
+        d.health = RESETTING
+        while any(b.memory.device is d and not self.quiet(b) for b in Buffer):
+            yield "revoking"
+        d.decoding = False
+        yield "in_reset"
+        d.decoding = True
+        d.place = not d.place
+        self.restore(d)
+        d.health = GOOD
+        return DONE("ok", stated("dmabuf-revoke v7", "revoked before the function is reset, restored behind it"))
+
+    @event
+    def remove(self, d: Device) -> Result:
+        require(d.health in (GOOD, DISABLED))
+        d.health = REMOVED
+        while any(b.memory.device is d and not self.over(b) for b in Buffer):
+            yield "revoking"
+        d.decoding = False
+        return DONE("ok", read("vfio_pci_dma_buf_cleanup"))
+
+
+class D3b(Revocation, Laws, RevokeLaws):
+    """vfio in 7.1: a revoke that waits, for importers that can be revoked only."""
+
+    machine = "dmabuf"
+    revision = "D3b"
+    document = VFIO
+    not_applicable = {}
+
+
+class D3bV7(D3b):
+    """The same as merged from the mail of January 2026: closing a device that is in reset drains again (B08)."""
+
+    revision = "D3b-v7"
+    option = True
+    document = "the series dmabuf-revoke v7, January 2026"
+    unchanged = stated("the fix of April 2026", "changes nothing else")
+
+    @replaces("revoke.upgraded")
+    def revoke_upgraded(self, b: Buffer) -> None:
+        """No row: what was drained is drained again."""
+
+
+class D3a(D3b):
+    """vfio in 6.19: the revoke tells importers and waits for nobody; a pinned importer is let in."""
+
+    revision = "D3a"
+    document = "linux 6.19 drivers/vfio/pci/vfio_pci_dmabuf.c (commit 5d74781ebc86)"
+    unchanged = stated("the facts, section 2.4", "the columns D3a and D3b")
+    not_applicable = {
+        "dmabuf.I22": "outstanding mappings are not counted",
+        "dmabuf.I32": "nobody waits for outstanding mappings",
+        "dmabuf.P02": "nobody waits for fences",
+    }
+    drops = ("attach.not_revocable",)
+
+    @event
+    def revoke(self, b: Buffer) -> Result:
+        require(self.to_be_revoked(b))
+        d = b.memory.device
+        with d.memory_lock, b.resv:
+            b.status = REVOKED if self.wanted_for_good(b) else SUSPENDED
+            self.notify(b)
+            return DONE("ok", stated("commit 5d74781ebc86", "flag and notification, under the reservation lock"))
+
+    @replaces("export.no_descriptor")
+    def export_no_descriptor(self, m: Memory, s: Session, part: bool) -> None:
+        if fails("descriptor"):
+            b = Buffer(memory=m, session=s, part=part)
+            free(b)
+            assert any(x is b for x in Buffer), "dmabuf.I03"
+            raise EMFILE("no_descriptor", stated("CVE-2026-31468", "the put has freed it, the error path does again"))
+
+
+class D3t(D3b):
+    """tt-kmd: what is freed while it is exported goes back to the pool with its last buffer; a reset revokes."""
+
+    revision = "D3t"
+    document = "tt-kmd, issues 174, 251, 261 and 264 (facts, section 0)"
+    unchanged = deduced("the facts say of its revoke only that there is one")
+    not_applicable = {
+        "dmabuf.I20": "several sessions have the device at once",
+        "dmabuf.I27": "several sessions have the device at once, and the facts do not say who scrubs",
+    }
+    drops = ("open.releasing", "open.busy")
+
+    def wanted_for_good(self, b: Buffer) -> bool:
+        return b.memory.device.health is REMOVED
+
+    def kept(self, s: Session) -> bool:
+        return False
+
+    def in_use(self, m: Memory) -> bool:
+        return any(b.memory is m for b in Buffer)
