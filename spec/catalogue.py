@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from accelspec.spec.language import Machine
 
+from .dmabuf import REVISIONS as DMABUF
 from .ownership import REVISIONS as OWNERSHIP
 from .uacce import REVISIONS as UACCE
 
 MACHINES: dict[str, dict[str, type[Machine]]] = {
-    machine[0].machine: {r.revision: r for r in machine} for machine in (UACCE, OWNERSHIP)
+    machine[0].machine: {r.revision: r for r in machine} for machine in (UACCE, OWNERSHIP, DMABUF)
 }

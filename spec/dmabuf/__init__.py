@@ -4,8 +4,23 @@
 from accelspec.spec.language import Machine
 
 from .held import D0, D1, D0v3, D2a, D2b, D2c
+from .intended import Intended, IntendedStrict
 from .revoked import D3a, D3b, D3bV7, D3t
 
-REVISIONS: tuple[type[Machine], ...] = (D0, D0v3, D1, D2a, D2b, D2c, D3a, D3b, D3bV7, D3t)
+REVISIONS: tuple[type[Machine], ...] = (D0, D0v3, D1, D2a, D2b, D2c, D3a, D3b, D3bV7, D3t, Intended, IntendedStrict)
 
-__all__ = ["D0", "D1", "REVISIONS", "D0v3", "D2a", "D2b", "D2c", "D3a", "D3b", "D3bV7", "D3t"]
+__all__ = [
+    "D0",
+    "D1",
+    "REVISIONS",
+    "D0v3",
+    "D2a",
+    "D2b",
+    "D2c",
+    "D3a",
+    "D3b",
+    "D3bV7",
+    "D3t",
+    "Intended",
+    "IntendedStrict",
+]

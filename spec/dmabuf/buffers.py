@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from accelspec.spec.kernel import Fd, File, Process
 from accelspec.spec.language import (
+    CALLBACK,
     DONE,
     EINVAL,
     EMFILE,
@@ -28,7 +29,7 @@ from accelspec.spec.language import (
     when,
 )
 
-from .objects import PEER, PINNED, REVOCABLE, STATIC, VALID, Buffer, Import, Importer, Memory, Session
+from .objects import PEER, PINNED, REVOCABLE, STATIC, VALID, Buffer, Import, Importer, Memory
 from .sessions import Sessions
 
 CORE = "linux 6.12 drivers/dma-buf/dma-buf.c (facts, section 2)"
@@ -59,10 +60,14 @@ class Buffers(Sessions):
             return EMFILE("no_descriptor", read("export_dmabuf", "before there is a buffer"))
         if fails("allocation"):
             return ENOMEM("no_memory", read("export_dmabuf"))
+        b = Buffer(memory=m, session=s, part=part, place=s.device.place)
+        if fails("dma_buf_export"):
+            self.undo(b)
+            return CALLBACK("no_buffer", read("export_dmabuf", "the wrapper is freed, the number given back"))
         assert m.session is s, "dmabuf.I07"
         assert m.session is None or m.session is s, "dmabuf.I35"
         f = File()
-        Buffer(memory=m, session=s, file=f, part=part, place=s.device.place)
+        b.file = f
         p.fd[at] = f
         return OK("ok", read("export_dmabuf", "the number is given last"))
 
@@ -102,7 +107,6 @@ class Buffers(Sessions):
 
     def make_mapping(self, t: Import) -> None:
         """The exporter's map operation, and the pin before it."""
-        assert t.buffer.resv, "dmabuf.I31"
         assert t.buffer.status is VALID, "dmabuf.I14"
         assert self.peer_to_peer(t.kind), "dmabuf.I13"
         if when(self.pins(t)):
@@ -119,7 +123,6 @@ class Buffers(Sessions):
 
     def drop_mapping(self, t: Import) -> None:
         """The exporter's unmap operation, and the unpin behind it."""
-        assert t.buffer.resv, "dmabuf.I31"
         t.maps -= 1
         if when(self.pins(t)):
             t.pins -= 1
@@ -128,31 +131,16 @@ class Buffers(Sessions):
 
     @operation
     def map(self, t: Import) -> Result:
-        """The importer maps, for the first time or again."""
+        """The importer asks for its mapping: it has one already, or it is a static one."""
         require(t.process.running)
-        b = t.buffer
-        with b.resv:
-            if t.revoked:
-                return EINVAL("stopped", read("ib_umem_dmabuf_map_pages", "revoked for ever", document=CORE))
-            if t.maps >= 1:
-                return OK("cached", read("dma_buf_map_attachment", "the mapping that there is", document=CORE))
-            if not self.peer_to_peer(t.kind):
-                return EPERM("no_path", read("hl_map_dmabuf", "no addresses but those of the BAR"))
-            if fails("allocation"):
-                return ENOMEM("no_memory", read("hl_map_dmabuf"))
-            self.make_mapping(t)
-            return OK("ok", read("dma_buf_map_attachment", document=CORE))
+        if t.maps >= 1:
+            return OK("cached", read("dma_buf_map_attachment", "the mapping of the attachment", document=CORE))
+        return EPERM("no_path", read("hl_map_dmabuf", "no addresses but those of the BAR"))
 
     @operation
     def unmap(self, t: Import) -> Result:
-        """The importer gives its mapping back."""
         require(t.process.running and t.maps >= 1 and not t.working)
-        b = t.buffer
-        with b.resv:
-            if self.maps_at_attach(t.kind):
-                return OK("cached", read("dma_buf_unmap_attachment", "kept until detach", document=CORE))
-            self.drop_mapping(t)
-            return OK("ok", read("dma_buf_unmap_attachment", document=CORE))
+        return OK("cached", read("dma_buf_unmap_attachment", "the mapping is kept until detach", document=CORE))
 
     @operation
     def detach(self, t: Import) -> Result:

@@ -11,14 +11,18 @@ from accelspec.spec.language import (
     EINVAL,
     EMFILE,
     ENOMEM,
+    EPERM,
     ETIME,
     OK,
+    OOPS,
+    STATE,
+    Answer,
     Result,
+    always,
     deduced,
     event,
     fails,
     inserts,
-    kernel,
     operation,
     read,
     replaces,
@@ -26,9 +30,15 @@ from accelspec.spec.language import (
     stated,
 )
 
-from .laws import Laws
-from .objects import DISABLED, GOOD, REMOVED, RESETTING, Buffer, Device, Memory, Session
+from . import known as violations
+from .laws import SHEET, Laws
+from .objects import DISABLED, GOOD, REMOVED, RESETTING, Buffer, Device, Import, Memory, Session
 
+SCOPES = {
+    "a stranger": {"Process": 2, "Fd": 2, "File": 2, "Message": 1, "kill()": 0, "reset()": 0, "remove()": 0},
+    "resets, removal, killing": {"Fd": 2, "File": 2, "Message": 0},
+    "two buffers": {"Fd": 2, "File": 3, "Buffer": 2, "Message": 0, "kill()": 0, "reset()": 0, "remove()": 0},
+}
 NO_REVOKE = {
     "dmabuf.I12": "the exporter demands no revocation",
     "dmabuf.I14": "no buffer is ever revoked",
@@ -51,6 +61,8 @@ class D0(Laws):
     revision = "D0"
     document = "the series of June to September 2021 (facts, section 0)"
     not_applicable = NO_REVOKE
+    known = violations.D0
+    scopes = SCOPES
 
 
 class D0v3(D0):
@@ -61,29 +73,43 @@ class D0v3(D0):
     document = "the series of June 2021 (source 002)"
     unchanged = deduced("the series of September is its successor")
     not_applicable = NO_REVOKE
-    drops = ("attach.no_path", "map.no_path")
+    known = violations.D0_V3
+    drops = ["attach.no_path"]
+
+    @replaces("map.no_path")
+    def map_static(self, t: Import) -> Answer:
+        self.make_mapping(t)
+        return OK("static", stated("source 002", "addresses without pages, to whoever asks"))
 
 
 class KeepsSession(Laws):
     """A buffer keeps the session that exported it, and so the device, from ending."""
+
+    scopes = SCOPES
+
+    def lasting(self, b: Buffer) -> bool:
+        return True
 
     def kept(self, s: Session) -> bool:
         return any(b.session is s for b in Buffer) or super().kept(s)
 
 
 class D1(KeepsSession):
-    """The reviewer's alternative: an exclusive owner; what cannot be revoked keeps the ownership from being given on."""
+    """The reviewer's alternative: an exclusive owner, and what cannot be revoked keeps the next one away."""
 
     machine = "dmabuf"
     revision = "D1"
     document = "the mail of 12 September 2021 (source 001)"
     unchanged = deduced("the mail speaks of the ownership only")
     not_applicable = NO_REVOKE
+    known = violations.D1
 
     @replaces("open.releasing")
     def open_owner_token(self, d: Device) -> None:
         if any(s.device is d and self.closing(s) for s in Session):
-            raise EBUSY("owner_token", stated("option 2", "the next open is kept from the ownership; the errno is ours"))
+            raise EBUSY(
+                "owner_token", stated("option 2", "the next open is kept from the ownership; the errno is ours")
+            )
 
     @inserts(before="operational.gone")
     def only_the_owner(self, s: Session) -> None:
@@ -113,6 +139,12 @@ class D2a(KeepsSession):
     document = "linux 6.1.192 drivers/misc/habanalabs"
     unchanged = deduced("the rows that facts section 2 does not tell apart")
     not_applicable = NO_REVOKE
+    known = violations.D2A
+
+    @inserts(before="open.releasing")
+    def open_disabled(self, d: Device) -> None:
+        if d.health is DISABLED:
+            raise EPERM("disabled", read("hl_device_open", "a malfunction, or a reset that was given up"))
 
     @event
     def reset(self, d: Device) -> Result:
@@ -140,29 +172,54 @@ class D2a(KeepsSession):
         return DONE("ok", read("hl_device_fini", "importers keep the addresses of the BAR"))
 
 
-class D2b(D2a):
-    """habanalabs of 6.3 to 6.6: by virtual address, and a buffer holds its owner's open file and counts as an export."""
+class D2c(D2a):
+    """habanalabs in 6.12: by virtual address; a buffer holds its owner's open file and counts as an export."""
 
-    revision = "D2b"
-    document = "linux 6.3 to 6.6 drivers/accel/habanalabs"
-    unchanged = read("section 2 of the facts", "the same rows in the columns D2a and D2b")
+    revision = "D2c"
+    document = "linux 6.12.117 drivers/accel/habanalabs"
+    unchanged = read("section 2 of the facts", "the same rows in the columns D2a and D2c")
     not_applicable = NO_REVOKE
+    known = violations.D2C
 
     def referenced(self, f: File) -> bool:
         by_buffer = any(b.session is s and s.file is f for b in Buffer for s in Session)
         return super().referenced(f) or by_buffer
 
-    @event
-    def delayed_fput(self, f: File) -> Result:
-        """The last buffer has dropped the exporter's file."""
-        require(any(s.file is f for s in Session) and not self.referenced(f))
-        self.release(f)
-        return DONE("ok", kernel("delayed_fput", "buffers drop it in their own release, never in the caller's"))
+    def closing(self, s: Session) -> bool:
+        """Has nobody the device's file any more?  Its last reference may be a buffer's."""
+        return not any(s.file is f and self.referenced(f) for f in File)
 
     @inserts(before="free_memory.ok")
     def free_memory_exported(self, m: Memory) -> None:
         if any(b.memory is m and b.session is m.session for b in Buffer):
             raise EINVAL("exported", read("unmap_device_va", "the mapping counts its exports"))
+
+    @replaces("export.bad_range")
+    def export_unknown(self, m: Memory, s: Session) -> None:
+        if not self.mine(m, s):
+            raise EINVAL("unknown", read("export_dmabuf_from_addr", "no mapping of this context has the address"))
+
+    @inserts(before="export.ok")
+    def export_unchecked_sum(self, wraps: bool) -> None:
+        """No row: offset and size are compared with the mapping, their sum may wrap."""
+        assert not wraps, "dmabuf.I07"
+
+
+class D2b(D2c):
+    """habanalabs of 6.3 to 6.6: as D2c, but the descriptor is given too early, and the size kept in the wrong place."""
+
+    revision = "D2b"
+    document = "linux 6.3 to 6.6 drivers/accel/habanalabs"
+    unchanged = read("section 2 of the facts", "the same rows in the columns D2b and D2c")
+    not_applicable = NO_REVOKE
+    known = violations.D2B
+    scopes = {**SCOPES, "two buffers": {**SCOPES["two buffers"], "Fd": 3}}
+
+    @always("dmabuf.I02", STATE, SHEET)
+    def used_means_held(self) -> bool:
+        """What an export works on is kept alive: it finds its buffer again; and a buffer has its file."""
+        working = all(any(b.session is s and b.making for b in Buffer) for s in Session if s.exporting)
+        return working and super().used_means_held()
 
     def covered(self, b: Buffer) -> bool:
         """The size is kept on the allocation (B17): the latest export decides for all."""
@@ -176,48 +233,26 @@ class D2b(D2a):
         self.operational(s)
         if not self.mine(m, s):
             return EINVAL("unknown", read("export_dmabuf_from_addr", "no mapping of this context has the address"))
-        assert not wraps, "dmabuf.I07"
-        assert m.session is s, "dmabuf.I35"
         if fails("allocation"):
             return ENOMEM("no_memory", read("export_dmabuf"))
         m.part = part
+        b = Buffer(memory=m, session=s, part=part, place=s.device.place)
         if fails("descriptor"):
+            self.undo(b)
             return EMFILE("no_descriptor", read("export_dmabuf", "the buffer was there, and is put again"))
         with p.busy:
+            assert not wraps, "dmabuf.I07"
+            assert m.session is s, "dmabuf.I35"
             f = File()
-            b = Buffer(memory=m, session=s, file=f, part=part, place=s.device.place, making=True)
+            b.file = f
+            b.making = True
+            s.exporting = True
             p.fd[at] = f
             yield "published"
-            assert any(x is b and x.making for x in Buffer), "dmabuf.I02"
+            if not any(x is b and x.making for x in Buffer):
+                return OOPS("freed", stated("CVE-2025-38722", "what it counts on is freed memory"))
             b.making = False
-            return OK("ok", read("export_dmabuf", "the context, the counter and the file are got behind the descriptor"))
-
-
-class D2c(D2b):
-    """habanalabs in 6.12: as D2b, and the descriptor is given last."""
-
-    revision = "D2c"
-    document = "linux 6.12.117 drivers/accel/habanalabs"
-    unchanged = read("section 2 of the facts", "the same rows in the columns D2b and D2c")
-    not_applicable = NO_REVOKE
-
-    def covered(self, b: Buffer) -> bool:
-        return b.part
-
-    @operation
-    def export(self, p: Process, n: Fd, m: Memory, at: Fd, part: bool, wraps: bool) -> Result:
-        s = self.session_of(p, n)
-        require(self.unused(p, at) and m.device is s.device)
-        self.operational(s)
-        if not self.mine(m, s):
-            return EINVAL("unknown", read("export_dmabuf_from_addr", "no mapping of this context has the address"))
-        assert not wraps, "dmabuf.I07"
-        assert m.session is s, "dmabuf.I35"
-        if fails("descriptor"):
-            return EMFILE("no_descriptor", read("export_dmabuf", "before there is a buffer"))
-        if fails("allocation"):
-            return ENOMEM("no_memory", read("export_dmabuf"))
-        f = File()
-        Buffer(memory=m, session=s, file=f, part=part, place=s.device.place)
-        p.fd[at] = f
-        return OK("ok", read("export_dmabuf", "everything is counted, then the number is given"))
+            s.exporting = False
+            return OK(
+                "ok", read("export_dmabuf", "the context, the counter and the file are got behind the descriptor")
+            )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """dma-buf: what must hold, in every design.  The ids are those of docs/facts/dmabuf.md, section 6.
 
-F01 to F08 and I18 are laws of the core's fences (fence_laws.py), P09 is one of its locks (locks.py).
+F01 to F08 and I18 are laws of the core's fences (fences.py), I31 and P09 of its locks (locks.py).
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from accelspec.spec.language import (
     ENODEV,
     LOCK_GRAPH,
     OK,
-    PROGRESS,
     STATE,
     STEP,
     Errno,
-    Machine,
     after,
     always,
     check,
@@ -59,13 +57,12 @@ class Laws(Buffers):
 
     @always("dmabuf.I02", STATE, SHEET)
     def used_means_held(self) -> bool:
-        """What an operation touches is kept alive by a reference: every export finds its buffer again."""
+        """What is used is kept alive: a buffer has its file, from the first step to the last."""
         return all(any(f is b.file for f in File) for b in Buffer)
 
-    @after("export", "dmabuf.I03", STEP, SHEET)
-    def failed_exports_leave_nothing(self, result: Errno) -> bool:
-        """An export that fails leaves no buffer behind, and releases what it made exactly once."""
-        return implies(result is not OK, all(b.file is not None and not b.making for b in Buffer))
+    @check("dmabuf.I03", STEP, SHEET)
+    def failed_exports_leave_nothing(self) -> None:
+        """An export that fails releases what it has made exactly once."""
 
     @always("dmabuf.I05", STATE, SHEET)
     def users_hold_the_buffer(self) -> bool:
@@ -128,9 +125,7 @@ class Laws(Buffers):
     def revoked_means_unreachable(self) -> bool:
         """When a revoke has returned, no mapping from before it remains, and no access is under way."""
         return all(
-            t.maps == 0 and not t.working
-            for t in Import
-            if t.buffer.status is not VALID and not t.buffer.revoking
+            t.maps == 0 and not t.working for t in Import if t.buffer.status is not VALID and not t.buffer.revoking
         )
 
     @always("dmabuf.I17", STATE, SHEET)
@@ -142,15 +137,13 @@ class Laws(Buffers):
     def outstanding_mappings_are_counted(self) -> bool:
         """The count that a revoke waits for: one for each mapping, and one while the buffer is not revoked."""
         mappings = all(t.counted == (t.maps >= 1) for t in Import)
-        return mappings and all(b.armed == (b.status is VALID) for b in Buffer if not b.revoking)
+        return mappings and all(b.first == (1 if b.status is VALID else 0) for b in Buffer if not b.revoking)
 
     @always("dmabuf.I34", STATE, SHEET)
     def mappings_lead_to_the_present_place(self) -> bool:
         """A mapping of a device that answers leads to where the memory is now."""
         return all(
-            t.place == t.buffer.memory.device.place
-            for t in Import
-            if t.maps >= 1 and t.buffer.memory.device.decoding
+            t.place == t.buffer.memory.device.place for t in Import if t.maps >= 1 and t.buffer.memory.device.decoding
         )
 
     # ------------------------------------------------------------------ owners
@@ -187,9 +180,9 @@ class Laws(Buffers):
     def exported_memory_is_kept(self) -> bool:
         """Memory that can be reached through a buffer is not in the pool, nor with anybody but its exporter."""
         return all(
-            (b.memory.session is not None and b.memory.session is b.session) or b.memory.leaving
+            b.session is not None and b.memory.session is b.session
             for b in Buffer
-            if b.status is VALID
+            if b.status is VALID and not b.memory.leaving
         )
 
     # ------------------------------------------------------------------ the course of a revoke
@@ -204,14 +197,10 @@ class Laws(Buffers):
         """A pinned importer that was stopped stays so, even if the buffer is restored."""
         return all(t.revoked for t in Import if old(t).revoked)
 
-    @check("dmabuf.I31", STEP, SHEET)
-    def under_the_reservation_lock(self) -> None:
-        """Importers are told, and map and unmap, under the reservation lock."""
-
     @always("dmabuf.I32", STATE, SHEET)
     def nobody_drains_under_the_reservation_lock(self) -> bool:
         """Whoever waits until nothing is mapped has dropped the reservation lock."""
-        return not any(b.revoking and not b.armed and b.resv for b in Buffer)
+        return not any(b.revoking and b.first == 0 and b.resv for b in Buffer)
 
     @check("dmabuf.I33", LOCK_GRAPH, SHEET)
     def lock_order_is_acyclic(self) -> None:
@@ -229,11 +218,11 @@ class Laws(Buffers):
         """Nobody waits for ever under the reservation lock, if fences signal."""
         return not any(b.resv for b in Buffer)
 
-    @eventually("dmabuf.P03", SHEET, fair=("end_session",))
+    @eventually("dmabuf.P03", SHEET)
     def what_nobody_holds_goes(self) -> bool:
-        """What nobody holds is released: buffers, and sessions that nothing keeps."""
+        """What nobody holds can always be released: buffers, and sessions that nothing keeps."""
         buffers = all(b.making or any(self.referenced(f) for f in File if b.file is f) for b in Buffer)
-        return buffers and not any(s.file is None and not self.kept(s) for s in Session)
+        return buffers and not any(self.closing(s) and not self.kept(s) for s in Session)
 
     @after("open", "dmabuf.P04", STEP, SHEET)
     def an_idle_device_can_be_opened(self, d: Device, result: Errno) -> bool:
@@ -241,7 +230,7 @@ class Laws(Buffers):
         idle = d.health is not RESETTING and not any(s.device is d for s in Session)
         return implies(result in (EBUSY, EAGAIN), not idle)
 
-    @eventually("dmabuf.P05", SHEET, fair=("finish", "unmap", "reset"))
+    @eventually("dmabuf.P05", SHEET, fair=("reset",))
     def resets_end(self) -> bool:
         """A reset ends: done, or given up."""
         return not any(d.health is RESETTING for d in Device)
@@ -255,7 +244,8 @@ class Laws(Buffers):
     @after("open", "dmabuf.P07", STEP, SHEET)
     def nobody_waits_for_a_stranger(self, d: Device, result: Errno) -> bool:
         """Open is never refused because another process has kept a buffer (a policy)."""
-        return implies(result in (EBUSY, EAGAIN), not any(s.device is d and self.left_to_others(s) for s in Session))
+        refused = result in (EBUSY, EAGAIN) and d.health is not RESETTING
+        return implies(refused, not any(s.device is d and self.left_to_others(s) for s in Session))
 
     @after("map", "dmabuf.P08", STEP, SHEET)
     def restored_buffers_can_be_mapped_again(self, t: Import, result: Errno) -> bool:
@@ -270,22 +260,41 @@ class Laws(Buffers):
         return any(t.working for t in Import)
 
     @sometimes("dmabuf.R02", deduced("or the laws on owners say nothing"))
-    def a_buffer_outlives_the_open_file(self) -> bool:
-        """A buffer is still there when its exporter's device file was released."""
-        return any(b.session is None or b.session.file is None for b in Buffer)
+    def a_buffer_outlives_its_owner(self) -> bool:
+        """A buffer is still there when nobody has a descriptor of its exporter's device any more."""
+        return any(
+            b.session is None
+            or not any(p.fd[n] is f and b.session.file is f for p in Process for n in Fd for f in File)
+            for b in Buffer
+        )
 
     @sometimes("dmabuf.R03", deduced("or sharing says nothing"))
     def another_process_imports(self) -> bool:
         """A process imports whose session has nothing to do with the buffer."""
-        return any(
-            t.maps >= 1 and not any(s.file is t.process.fd[n] for s in Session for n in Fd) for t in Import
-        )
+        return any(t.maps >= 1 and not any(s.file is t.process.fd[n] for s in Session for n in Fd) for t in Import)
 
 
-class RevokeLaws(Machine):
-    """What must be reachable where there is a revoke."""
+class RevokeLaws(Laws):
+    """What else is to be said where there is a revoke."""
 
     document = "docs/facts/dmabuf.md"
+
+    @eventually("dmabuf.P05", SHEET, fair=("reset", "revoke", "finish", "unmap"))
+    def resets_end(self) -> bool:
+        """A reset ends, if revokes do."""
+        return super().resets_end()
+
+    # ------------------------------------------------------------------ what a call in several steps relies on
+
+    @check("dmabuf.A01", STATE, deduced("the revoke holds a reference and the memory lock"))
+    def a_revoke_has_its_buffer_to_itself(self) -> None:
+        """A buffer that is being revoked stays there, and nobody else revokes or restores it."""
+
+    @check("dmabuf.A02", STATE, deduced("the device lock"))
+    def a_reset_has_the_device_to_itself(self) -> None:
+        """A device that is being reset or removed stays so until that has ended."""
+
+    # ------------------------------------------------------------------ what must be reachable
 
     @sometimes("dmabuf.R04", deduced("or the laws on revokes say nothing"))
     def a_revoke_completes(self) -> bool:

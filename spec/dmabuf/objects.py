@@ -45,6 +45,7 @@ STATIC, DYNAMIC, PEER, PINNED, REVOCABLE = Importer
 
 Maps = Annotated[int, Range(0, 2)]  # a count that should never pass 1
 Pins = Annotated[int, Range(-1, 2)]  # pins minus unpins, which should be 0 or 1
+Once = Annotated[int, Range(-1, 1)]  # a reference that is dropped once
 
 
 class Device(Object, always=True):
@@ -53,6 +54,7 @@ class Device(Object, always=True):
     health: Health = GOOD
     decoding: bool = True  # powered, and answers to addresses of its BAR
     place: bool = False  # where its memory is seen: every reset moves it (counted modulo 2)
+    device_lock: Lock = UNLOCKED  # the driver core's: held for the length of a reset or a removal
     memory_lock: Lock = UNLOCKED  # VMEM of the facts: held for the length of a revoke
 
 
@@ -62,6 +64,7 @@ class Session(Object):
     device: Rigid[Device]
     file: Unique[File | None] = None  # None: the device file was released
     owner: bool = True  # D1: has not dropped the ownership
+    exporting: Ghost[bool] = False  # an export of it is between two steps
 
 
 class Memory(Object, always=True):
@@ -83,9 +86,9 @@ class Buffer(Object):
     part: Rigid[bool] = False  # the second half of the memory, not all of it
     place: bool = False  # where its addresses lead
     status: Status = VALID
-    armed: bool = True  # the first reference of the count of outstanding mappings, dropped by a revoke
+    first: Once = 1  # the first reference of the count of outstanding mappings, dropped by a revoke
     revoking: bool = False  # a revoke is under way, and holds a reference
-    making: Ghost[bool] = False  # an export is still at work on it
+    making: bool = False  # D2b: an export is still at work on it
     resv: Lock = UNLOCKED  # the lock of its reservation object
 
 

@@ -9,6 +9,7 @@ from accelspec.spec.language import (
     EINVAL,
     EMFILE,
     ENODEV,
+    ENOMEM,
     EOPNOTSUPP,
     OK,
     Answer,
@@ -19,14 +20,17 @@ from accelspec.spec.language import (
     fails,
     free,
     inserts,
+    operation,
     read,
     replaces,
     require,
     stated,
 )
 
-from .buffers import Buffers
-from .laws import Laws, RevokeLaws
+from . import known as violations
+from .buffers import CORE, Buffers
+from .held import SCOPES
+from .laws import RevokeLaws
 from .objects import (
     DISABLED,
     DYNAMIC,
@@ -81,7 +85,6 @@ class Revocation(Buffers):
 
     def notify(self, b: Buffer) -> None:
         """dma_buf_invalidate_mappings: every importer with a callback, under the reservation lock."""
-        assert b.resv, "dmabuf.I31"
         for t in Import:
             if t.buffer is b and t.kind in (DYNAMIC, PEER):
                 t.told = True  # gives its mapping back when its work is done
@@ -91,6 +94,13 @@ class Revocation(Buffers):
                 t.counted = False
                 t.revoked = True
 
+    def under_way(self, b: Buffer) -> bool:
+        """What a revoke relies on while it waits."""
+        return any(x is b and x.revoking for x in Buffer)
+
+    def not_begun(self, b: Buffer) -> bool:
+        return b.status is VALID and b.first == 1
+
     @event
     def revoke(self, b: Buffer) -> Result:
         require(self.to_be_revoked(b))
@@ -99,16 +109,18 @@ class Revocation(Buffers):
             if b.status is SUSPENDED:
                 b.status = REVOKED
                 return DONE("upgraded", stated("the fix of April 2026", "what was drained is not drained again"))
+            b.revoking = True  # a reference to the file, if there is one to be had
             with b.resv:
-                b.revoking = True
+                assert self.under_way(b) and self.not_begun(b) and b.memory.device is d, "dmabuf.A01"
                 b.status = REVOKED if self.wanted_for_good(b) else SUSPENDED
                 self.notify(b)
                 while any(t.buffer is b and t.working for t in Import):
                     yield "fences"
-            assert b.armed, "dmabuf.I22"
-            b.armed = False
+                    assert self.under_way(b) and b.status is not VALID and b.memory.device is d, "dmabuf.A01"
+            b.first -= 1
             while any(t.buffer is b and t.counted for t in Import):
                 yield "draining"
+                assert self.under_way(b) and b.first <= 0 and not b.resv and b.memory.device is d, "dmabuf.A01"
             f = any_of(f for f in File if b.file is f)
             b.revoking = False
             self.fput(f)
@@ -135,15 +147,37 @@ class Revocation(Buffers):
         if kind is PINNED:
             raise EOPNOTSUPP("not_revocable", stated("61ceaf236115", "an importer must be able to stop"))
 
-    @replaces("map.no_path")
-    def map_revoked(self, b: Buffer) -> None:
-        if b.status is not VALID:
-            raise ENODEV("revoked", read("vfio_pci_dma_buf_map"))
+    @operation
+    def map(self, t: Import) -> Result:
+        """The importer maps, for the first time or again; nothing is kept by the core."""
+        require(t.process.running)
+        b = t.buffer
+        with b.resv:
+            if t.revoked:
+                return EINVAL("stopped", read("ib_umem_dmabuf_map_pages", "stopped for ever", document=CORE))
+            if t.maps >= 1:
+                return OK("mapped", read("dma_buf_map_attachment", "the importer has its mapping", document=CORE))
+            if b.status is not VALID:
+                return ENODEV("revoked", read("vfio_pci_dma_buf_map"))
+            if fails("allocation"):
+                return ENOMEM("no_memory", read("vfio_pci_dma_buf_map"))
+            self.make_mapping(t)
+            return OK("ok", read("vfio_pci_dma_buf_map", "one more outstanding mapping"))
+
+    @operation
+    def unmap(self, t: Import) -> Result:
+        require(t.process.running and t.maps >= 1 and not t.working and not self.pins(t))
+        b = t.buffer
+        with b.resv:
+            self.drop_mapping(t)
+            return OK("ok", read("vfio_pci_dma_buf_unmap", "one less; the last wakes whoever drains"))
 
     @inserts(before="export.no_descriptor")
     def export_unknown(self, m: Memory, s: Session) -> None:
         if not self.mine(m, s):
-            raise EINVAL("unknown", deduced("vfio names a region of its device; here it is an allocation of the caller"))
+            raise EINVAL(
+                "unknown", deduced("vfio names a region of its device; here it is an allocation of the caller")
+            )
 
     # ------------------------------------------------------------------ who waits for it
 
@@ -172,40 +206,45 @@ class Revocation(Buffers):
         for b in Buffer:
             if b.memory.device is d and b.status is SUSPENDED:
                 b.status = VALID
-                b.armed = True
+                b.first = 1
                 b.place = d.place
 
     @event
     def reset(self, d: Device) -> Result:
         require(d.health is GOOD)
-        d.health = RESETTING
-        while any(b.memory.device is d and not self.quiet(b) for b in Buffer):
-            yield "revoking"
-        d.decoding = False
-        yield "in_reset"
-        d.decoding = True
-        d.place = not d.place
-        self.restore(d)
-        d.health = GOOD
-        return DONE("ok", stated("dmabuf-revoke v7", "revoked before the function is reset, restored behind it"))
+        with d.device_lock:
+            d.health = RESETTING
+            while any(b.memory.device is d and not self.quiet(b) for b in Buffer):
+                yield "revoking"
+                assert d.health is RESETTING and d.decoding, "dmabuf.A02"
+            d.decoding = False
+            yield "in_reset"
+            assert d.health is RESETTING and not d.decoding, "dmabuf.A02"
+            d.decoding = True
+            d.place = not d.place
+            self.restore(d)
+            d.health = GOOD
+            return DONE("ok", stated("dmabuf-revoke v7", "revoked before the function is reset, restored behind it"))
 
     @event
     def remove(self, d: Device) -> Result:
         require(d.health in (GOOD, DISABLED))
-        d.health = REMOVED
-        while any(b.memory.device is d and not self.over(b) for b in Buffer):
-            yield "revoking"
-        d.decoding = False
-        return DONE("ok", read("vfio_pci_dma_buf_cleanup"))
+        with d.device_lock:
+            d.health = REMOVED
+            while any(b.memory.device is d and not self.over(b) for b in Buffer):
+                yield "revoking"
+                assert d.health is REMOVED and d.decoding, "dmabuf.A02"
+            d.decoding = False
+            return DONE("ok", read("vfio_pci_dma_buf_cleanup"))
 
 
-class D3b(Revocation, Laws, RevokeLaws):
+class D3b(Revocation, RevokeLaws):
     """vfio in 7.1: a revoke that waits, for importers that can be revoked only."""
 
     machine = "dmabuf"
     revision = "D3b"
     document = VFIO
-    not_applicable = {}
+    scopes = SCOPES
 
 
 class D3bV7(D3b):
@@ -215,10 +254,14 @@ class D3bV7(D3b):
     option = True
     document = "the series dmabuf-revoke v7, January 2026"
     unchanged = stated("the fix of April 2026", "changes nothing else")
+    known = violations.D3B_V7
 
     @replaces("revoke.upgraded")
     def revoke_upgraded(self, b: Buffer) -> None:
         """No row: what was drained is drained again."""
+
+    def not_begun(self, b: Buffer) -> bool:
+        return True
 
 
 class D3a(D3b):
@@ -230,9 +273,12 @@ class D3a(D3b):
     not_applicable = {
         "dmabuf.I22": "outstanding mappings are not counted",
         "dmabuf.I32": "nobody waits for outstanding mappings",
+        "dmabuf.A01": "a revoke takes one step",
+        "dmabuf.P01": "nobody waits for outstanding mappings",
         "dmabuf.P02": "nobody waits for fences",
     }
-    drops = ("attach.not_revocable",)
+    known = violations.D3A
+    drops = ["attach.not_revocable"]
 
     @event
     def revoke(self, b: Buffer) -> Result:
@@ -248,7 +294,7 @@ class D3a(D3b):
         if fails("descriptor"):
             b = Buffer(memory=m, session=s, part=part)
             free(b)
-            assert any(x is b for x in Buffer), "dmabuf.I03"
+            self.undo(b)
             raise EMFILE("no_descriptor", stated("CVE-2026-31468", "the put has freed it, the error path does again"))
 
 
@@ -262,7 +308,8 @@ class D3t(D3b):
         "dmabuf.I20": "several sessions have the device at once",
         "dmabuf.I27": "several sessions have the device at once, and the facts do not say who scrubs",
     }
-    drops = ("open.releasing", "open.busy")
+    drops = ["open.releasing", "open.busy", "revoke.upgraded"]
+    scopes = {**SCOPES, "two sessions": {**SCOPES["two buffers"], "Session": 2, "Buffer": 1}}
 
     def wanted_for_good(self, b: Buffer) -> bool:
         return b.memory.device.health is REMOVED

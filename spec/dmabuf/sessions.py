@@ -16,7 +16,6 @@ from accelspec.spec.language import (
     ENODEV,
     ENOMEM,
     ENOTTY,
-    EPERM,
     OK,
     Result,
     any_of,
@@ -38,6 +37,8 @@ from .objects import DISABLED, GOOD, REMOVED, RESETTING, Buffer, Device, Import,
 class Sessions(Files):
     document = "drivers/misc/habanalabs of 2021 (facts, sections 1 and 2)"
 
+    drops = ["wake_up"]  # there is no poll on these files
+
     # ------------------------------------------------------------------ who keeps what
 
     def referenced(self, f: File) -> bool:
@@ -57,8 +58,8 @@ class Sessions(Files):
         return not by_fd and not by_message and any(b.session is s and self.lasting(b) for b in Buffer)
 
     def lasting(self, b: Buffer) -> bool:
-        """Does it stay until its last holder lets go?"""
-        return True
+        """Does it keep its session until its last holder lets go?"""
+        return False
 
     def closing(self, s: Session) -> bool:
         """Was its device file released?"""
@@ -84,8 +85,6 @@ class Sessions(Files):
             return ENODEV("removed", read("hl_device_open"))
         if d.health is RESETTING:
             return EAGAIN("in_reset", read("hl_device_open"))
-        if d.health is DISABLED:
-            return EPERM("disabled", read("hl_device_open", "a malfunction"))
         if any(s.device is d and self.closing(s) for s in Session):
             return EAGAIN("releasing", read("hl_device_open", "the release of the one before is not through"))
         if any(s.device is d for s in Session):
@@ -162,6 +161,9 @@ class Sessions(Files):
         for b in Buffer:
             if b.session is s:
                 b.session = None
+        for f in File:
+            if s.file is f:
+                free(f)
         free(s)
         return DONE("ok", read("hl_ctx_do_release; hpriv_release", "the context, then the scrub, then the slot"))
 

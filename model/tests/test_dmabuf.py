@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dmabuf: the verdicts that the design question rests on, small numbers, and engines that agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+import pytest
+
+from accelspec.model.evaluate import Interpreter
+from accelspec.model.explore import explore
+from accelspec.model.explore.explored import Explored
+from accelspec.model.explore.one_state import TableMoves
+from accelspec.model.smt.one_state import SolverMoves
+from accelspec.model.tests.native_moves import NativeMoves
+from accelspec.model.tests.test_agreement_uacce import explored, interpreted, moves_differ, native_differences, sample
+from accelspec.model.verdict import Status
+from accelspec.spec.catalogue import MACHINES
+from accelspec.spec.dmabuf import D0
+from accelspec.spec.dmabuf.held import NO_REVOKE
+from accelspec.spec.dmabuf.objects import Buffer, Session
+from accelspec.spec.language import Specification, compile_machine, deduced
+
+DMABUF = MACHINES["dmabuf"]
+STRANGER, EVENTS, TWO = "a stranger", "resets, removal, killing", "two buffers"
+
+
+@cache
+def compiled(design: str) -> Specification:
+    return compile_machine(DMABUF[design])
+
+
+@cache
+def looked_at(design: str, scope: str) -> Explored:
+    spec = compiled(design)
+    return explore(spec, spec.scopes[scope])
+
+
+def rows(design: str, scope: str, law: str) -> list[str]:
+    """The rows of the shortest trace."""
+    verdict = looked_at(design, scope).verdict(law)
+    assert verdict.trace is not None
+    return [m.case.id for m in verdict.trace.moves]
+
+
+# ---------------------------------------------------------------- what the answer to the design question rests on
+
+FOUND_IN: dict[str, tuple[str, ...]] = {  # the scopes that it takes to find everything that is known
+    "D0": (EVENTS,),
+    "D0-v3": (EVENTS,),
+    "D1": (EVENTS,),
+    "D2a": (EVENTS,),
+    "D2b": (EVENTS, TWO),
+    "D2c": (EVENTS,),
+    "D3a": (EVENTS,),
+    "D3b": (EVENTS,),
+    "D3b-v7": (EVENTS,),
+    "D3t": (EVENTS, "two sessions"),
+    "intended": (EVENTS,),
+    "intended-strict": (EVENTS,),
+}
+
+
+@pytest.mark.parametrize("design", FOUND_IN)
+def test_what_is_known_is_found_and_nothing_else(design: str) -> None:
+    found = set[str]()
+    for scope in FOUND_IN[design]:
+        assert looked_at(design, scope).complete
+        found |= set(looked_at(design, scope).violated)
+    assert found == set(compiled(design).known)
+
+
+def test_in_d0_the_memory_of_one_tenant_reaches_the_next() -> None:
+    way = ["open.ok", "alloc.ok", "export.ok", "attach.ok", "close.ok", "end_session.ok", "open.ok", "alloc.ok"]
+    found = rows("D0", EVENTS, "dmabuf.I26")
+    assert len(found) == len(way)
+    assert found.count("open.ok") == found.count("alloc.ok") == 2
+    assert {"end_session.ok", "attach.ok"} <= set(found)
+
+
+REFUSED = {"D1": "open.owner_token", "D2a": "open.releasing", "D2b": "open.busy", "D2c": "open.busy"}
+
+
+@pytest.mark.parametrize(("design", "row"), REFUSED.items())
+def test_a_buffer_in_other_hands_keeps_the_next_owner_away(design: str, row: str) -> None:
+    assert rows(design, EVENTS, "dmabuf.P07")[-1] == row
+
+
+def test_in_d3b_a_revoke_completes_while_an_importer_is_attached() -> None:
+    way = rows("D3b", EVENTS, "dmabuf.R04")
+    assert {"attach.ok", "revoke.ok"} <= set(way)
+    assert looked_at("D3b", EVENTS).verdict("dmabuf.R04").status is Status.PROVED
+
+
+def test_without_the_fix_a_revoke_drops_its_first_reference_twice() -> None:
+    way = rows("D3b-v7", EVENTS, "dmabuf.I22")
+    assert way.count("revoke.ok") == 2
+
+
+def test_a_design_is_a_few_lines() -> None:
+    class Token(D0):
+        """D0, and a session does not end before its last buffer."""
+
+        revision = "token"
+        document = "a test"
+        unchanged = deduced("D0")
+        not_applicable = NO_REVOKE
+
+        def kept(self, s: Session) -> bool:
+            return any(b.session is s for b in Buffer)
+
+    spec = compile_machine(Token)
+    assert set(explore(spec, spec.scopes[EVENTS]).violated) == set(compiled("D0").known) - {
+        "dmabuf.I20",
+        "dmabuf.I26",
+        "dmabuf.I27",
+    }
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def without_steps(spec: Specification, **sizes: int) -> dict[str, int]:
+    """One object of every kind but for the sizes that are named, and no call in flight."""
+    return {**{k.name: 0 for k in spec.kinds if k.is_call}, "Waiter": 0, "Vma": 0, **sizes}
+
+
+def test_one_descriptor_number_counted_by_hand() -> None:
+    """A buffer would need a second number.
+
+    The memory: in the pool and scrubbed; allocated; back in the pool and not yet scrubbed.  Without a session only the
+    first; with one, open or closing, all three: 1 + 2 * 3 = 7.  A process without a descriptor may have been
+    killed: 1 + 3 more.  The device is there or removed: 2 * (7 + 4) = 22.
+    """
+    spec = compiled("D0")
+    machine = Interpreter(spec, without_steps(spec, Message=0))
+    assert explore(spec, machine.scope).states == 22
+
+
+SMALL: dict[str, dict[str, int]] = {
+    "D0": {"Fd": 2, "File": 2, "Message": 0},
+    "D1": {"Fd": 2, "File": 2, "Message": 0},
+    "D2c": {"Fd": 2, "File": 2, "Message": 0},
+    "D3b": {"Fd": 2, "File": 2, "Message": 0, "revoke()": 1},
+    "intended": {"Fd": 2, "File": 2, "Message": 0, "revoke()": 1},
+}
+STATES = {"D0": 1222, "D1": 864, "D2c": 119, "D3b": 1597, "intended": 1633}
+
+
+@pytest.mark.parametrize("design", SMALL)
+def test_explorer_and_interpreter_count_the_same(design: str) -> None:
+    spec = compiled(design)
+    machine = Interpreter(spec, without_steps(spec, **SMALL[design]))
+    count = interpreted(machine)
+    assert explored(machine)[:2] == (count.states, count.arcs)
+    assert count.states == STATES[design]
+
+
+# ---------------------------------------------------------------- every step of a random sample
+
+SAMPLES: dict[str, Iterable[str]] = {"D0": (STRANGER,), "D2b": (TWO,), "D3b": (EVENTS, TWO), "intended": (STRANGER,)}
+
+
+@pytest.mark.parametrize("design", SAMPLES)
+def test_all_agree_on_every_step_of_a_sample(design: str) -> None:
+    spec, machine_class = compiled(design), DMABUF[design]
+    steps, taken = 0, set[str]()
+    for name in SAMPLES[design]:
+        machine = Interpreter(spec, {**spec.scopes[name], **{k.name: 1 for k in spec.kinds if k.is_call}})
+        native = NativeMoves(machine_class, spec, machine.scope)
+        tables, solver = TableMoves(machine), SolverMoves(spec, machine.scope)
+        for at in sample(machine, seed=23, states=15):
+            assert not native_differences(machine, native, at)
+            assert not moves_differ(machine, tables.found, at)
+            assert not moves_differ(machine, solver.found, at)
+            steps += len(at.moves)
+            taken |= {m.case.id for m in at.moves}
+    assert steps >= 300
+    assert len(taken) >= len(spec.rows()) / 3
