@@ -22,13 +22,17 @@ class Running:
         """Run `call` to its end, or until it sleeps, and then whoever it woke; return its answer."""
         result = call.run()
         if not call.done:
-            if call.at is not None and call.at.kind == "lock":
+            if call.at is not None and call.at.kind == "lock" and not self._held_asleep(call.at.label):
                 self._stuck.append(call)
                 return Outcome.DEADLOCK
             self._asleep.append((who, what, call))
         if self._asleep:
             self.settle()
         return answer(result)
+
+    def _held_asleep(self, lock_class: str) -> bool:
+        """Tell whether somebody who will be woken holds a lock of that class: then waiting for it is no deadlock."""
+        return any(lock.lock_class == lock_class for _, _, call in self._asleep for lock in call.task.held)
 
     def settle(self) -> None:
         """Let every sleeping call that was woken go on; what they returned is in `woken()`."""

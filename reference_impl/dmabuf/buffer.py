@@ -227,7 +227,7 @@ class Mapping:
 
     def __init__(
         self, attachment: Attachment, segments: list[Segment], direction: Direction, memory: Allocation, *,
-        cover: Any = None, generation: int = 0, physical: bool = False, undo: "Callable[[], None] | None" = None,
+        cover: Any = None, generation: int = 0, physical: bool = False, undo: "Callable[[Task], None] | None" = None,
     ) -> None:  # fmt: skip
         self.attachment = attachment
         self.segments = segments

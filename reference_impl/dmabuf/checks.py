@@ -140,6 +140,8 @@ def _i13(system: System) -> Iterator[str]:
 
 
 def _i14(system: System) -> Iterator[str]:
+    if system.sleeping_at_all():
+        return
     for buffer, _ in _buffers(system):
         if buffer.status is not Status.OK and any(vma.present for vma in buffer.file.inode.mapping.vmas):
             yield f"{buffer} is {buffer.status.value}, and a process reaches it"

@@ -246,7 +246,7 @@ class Core:
             if pins:
                 self.unpin(task, attachment)
         elif pins:
-            mapping.undo = lambda: self.unpin(task, attachment)
+            mapping.undo = lambda task: self.unpin(task, attachment)
         return mapping
 
     def unmap(self, task: Task, mapping: Mapping) -> None:
@@ -260,7 +260,7 @@ class Core:
     def _unmap(self, task: Task, mapping: Mapping) -> None:
         mapping.attachment.buffer.ops.unmap(task, mapping)
         if mapping.undo is not None:
-            mapping.undo()
+            mapping.undo(task)
 
     def move_notify(self, task: Task, buffer: DmaBuf) -> Step[None]:
         """Tell every dynamic importer, the newest first, that the memory moves; static ones hear nothing."""

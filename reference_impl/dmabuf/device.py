@@ -289,6 +289,7 @@ class Device:
 
     def give_back(self, extent: Extent) -> None:
         """Return the pages of an allocation that nobody may use any more."""
+        extent.deferred = False
         self.free_pages(extent.pages)
         self.core.kernel.allocator.free(extent.memory)
 

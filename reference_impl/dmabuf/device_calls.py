@@ -196,7 +196,7 @@ class DeviceCalls(Calls):
         context = found[1]
         found[0].get()
         peer = self.peers[context.device.number]
-        result = yield from jobs.import_buffer(self.core, task, context, peer, buffer, self.schedule)
+        result = yield from jobs.import_buffer(self.core, task, context, peer, buffer, process.pid, self.schedule)
         if result < 0:
             self.core.put(task, buffer)
         found[0].put(task)
@@ -309,6 +309,11 @@ class DeviceCalls(Calls):
                     yield from self._end_process(task, opener)
                     yield from self.kernel.task_work(task)  # what the killed process leaves
         return (yield from self.revoker.reset(task, device))
+
+    def contexts(self) -> list[Context]:
+        """Return every context that has a file."""
+        found = (file.private_data for file in self.kernel.files.values())
+        return [context for context in found if isinstance(context, Context)]
 
     def _end_process(self, task: Task, process: Process) -> Step[int]:
         raise NotImplementedError

@@ -305,6 +305,8 @@ class Exporter:
         if not design.range_is_the_buffers and what.extent is not None and what.extent.exported is not None:
             offset, size = 0, what.extent.exported[1]
         physical = attachment.importer.kind is Kind.PHYSICAL
+        if offset >= len(what.pages) * PAGE:
+            return Errno.ENOMEM  # a range that an overflow let pass: there are no pages
         longest = WORD if physical else device.max_segment
         segments = address_list(what.pages, PAGE, offset, size, what.home.bus_base, longest)
         if isinstance(segments, int):

@@ -5,7 +5,7 @@ A job is accepted with its fence in the reservation of every shared buffer that 
 runs it. An import that is told to let go takes no new job, waits for those under way, and unmaps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -31,10 +31,11 @@ class PeerImport(Importer):
     """A shared buffer at a device address of another accelerator's context."""
 
     def __init__(
-        self, core: "Core", device: ImporterDevice, buffer: DmaBuf, context: Context, schedule: Schedule
+        self, core: "Core", device: ImporterDevice, buffer: DmaBuf, context: Context, pid: int, schedule: Schedule
     ) -> None:
         super().__init__(core, device, Kind.DYNAMIC_P2P, buffer)
         self.context = context
+        self.pid = pid  # of the process that imported: the import ends with it, whoever still has the device open
         self.address = context.new_address(buffer.size)
         self._schedule = schedule
 
@@ -153,13 +154,13 @@ def _publish(core: "Core", task: Task, uses: dict[PeerImport, Usage], fence: Fen
 
 
 def import_buffer(
-    core: "Core", task: Task, context: Context, device: ImporterDevice, buffer: DmaBuf, schedule: Schedule
+    core: "Core", task: Task, context: Context, device: ImporterDevice, buffer: DmaBuf, pid: int, schedule: Schedule
 ) -> Step[int]:
     """Give a shared buffer a device address of `context`, with the caller's reference: the address, or an errno.
 
     An error leaves nothing behind, and the caller its reference.
     """
-    shared = PeerImport(core, device, buffer, context, schedule)
+    shared = PeerImport(core, device, buffer, context, pid, schedule)
     result = yield from shared.attach(task)
     if result:
         return result
@@ -178,6 +179,21 @@ def release_import(task: Task, context: Context, address: int) -> Step[int]:
         return Errno.EINVAL
     yield from shared.detach(task)
     return 0
+
+
+def end_imports(task: Task, contexts: Iterable[Context], pid: int) -> Step[None]:
+    """End every import that a process made: it is gone. Jobs that use one and did not run are given up.
+
+    A context ends its imports with its file; but a buffer may hold that file (D2b, D2c), and two contexts that import
+    from each other would keep each other for ever.
+    """
+    for context in contexts:
+        ended = [shared for shared in context.imports.values() if shared.pid == pid]
+        if any(shared in job.imports for job in context.device.jobs for shared in ended):
+            cancel(task, context)  # all of them: fences of one context are signaled in order
+        for shared in ended:
+            if context.imports.pop(shared.address, None) is not None:
+                yield from shared.detach(task)
 
 
 def cancel(task: Task, context: Context) -> None:

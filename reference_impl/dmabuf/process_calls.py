@@ -4,6 +4,7 @@
 from ..kernel import Errno, Step, Task, UsageError, UserFault, point
 from ..kernel.files import OpenFile
 from ..kernel.process import Process
+from . import jobs
 from .buffer import Direction
 from .calls import by_importer, by_process
 from .device_calls import DeviceCalls
@@ -71,6 +72,7 @@ class ProcessCalls(DeviceCalls):
             if p == process.pid:
                 del self.importers[t]
                 yield from importer.detach(task)
+        yield from jobs.end_imports(task, self.contexts(), process.pid)
 
     def signal_process(self, p: int) -> int:
         """Send process `p` a signal that interrupts its sleeping calls with -EINTR. 0."""
