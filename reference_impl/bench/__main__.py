@@ -3,9 +3,13 @@
 
 import sys
 
-from . import matrix_product, system_calls
+from . import matrix_product, sharing, system_calls
 
-BENCHMARKS = {"matrix_product": matrix_product.main, "system_calls": system_calls.main}
+BENCHMARKS = {
+    "matrix_product": matrix_product.main,
+    "sharing": sharing.main,
+    "system_calls": system_calls.main,
+}
 
 
 def main(names: list[str]) -> int:

@@ -63,6 +63,7 @@ class Importer:
         self.invalidated = False
         self.revoked = False
         self.warnings = 0
+        self.number = 0  # by which a process knows it
 
     @property
     def p2p(self) -> bool:

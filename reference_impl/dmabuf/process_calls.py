@@ -150,14 +150,14 @@ class ProcessCalls(DeviceCalls):
         if result:
             self.core.put(task, buffer)
             return result
-        t = next(self._numbers)
+        t = importer.number = next(self._numbers)
         self.importers[t] = process.pid, importer
         return t
 
     @by_importer
     def detach(self, task: Task, importer: Importer) -> Step[int]:
         """Tear attachment `t` down: unmap, unpin, detach, put. 0."""
-        self.importers = {t: entry for t, entry in self.importers.items() if entry[1] is not importer}
+        del self.importers[importer.number]
         return (yield from importer.detach(task))
 
     @by_importer

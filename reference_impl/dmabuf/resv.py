@@ -87,7 +87,6 @@ class Resv:
         self.mutex = ResvLock(kernel)
         self.entries: list[tuple[Fence, Usage]] = []
         self._room = 0
-        self._reclaim = Section("RECLAIM", kernel.locks)
 
     @property
     def owner(self) -> Task | None:
@@ -139,7 +138,8 @@ class Resv:
         """Make room for `slots` fences: 0, -EINVAL (none wanted), -ENOMEM."""
         if slots <= 0:
             return Errno.EINVAL
-        self._reclaim.touch(task)
+        if task.held:
+            self.kernel.locks.wants(task, "RECLAIM")
         if self.kernel.injector.take("resv_reserve") is not None:
             return Errno.ENOMEM
         self._room = max(self._room, slots)

@@ -2,6 +2,7 @@
 """Sleeping locks that remember in which order they were taken, and report an order that can deadlock."""
 
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 
 from .errno import Oops
@@ -55,6 +56,11 @@ class LockGraph:
         return []
 
 
+@cache
+def _before(lock_class: str) -> Pause:
+    return point(f"before {lock_class}")
+
+
 class Mutex:
     """A lock that its owner holds across pauses; a second taker sleeps until it is free.
 
@@ -62,14 +68,13 @@ class Mutex:
     >>> mutex.release(task)
     """
 
-    __slots__ = ("_graph", "_point", "_wait", "lock_class", "owner")
+    __slots__ = ("_graph", "_point", "lock_class", "owner")
 
     def __init__(self, lock_class: str, graph: LockGraph) -> None:
         self.lock_class = lock_class
         self.owner: Task | None = None
         self._graph = graph
-        self._point = point(f"before {lock_class}")
-        self._wait = Pause(lock_class, "lock", lambda: self.owner is None)
+        self._point = _before(lock_class)
 
     def acquire(self, task: Task) -> Step[None]:
         """Take the lock, waiting for its owner. Taking it twice is an oops: the task would wait for itself."""
@@ -79,7 +84,7 @@ class Mutex:
         while self.owner is not None:
             if self.owner is task:
                 raise Oops(f"{task.name} takes {self.lock_class} twice")
-            yield self._wait
+            yield Pause(self.lock_class, "lock", lambda: self.owner is None)
         self.owner = task
         task.held.append(self)
 

@@ -98,22 +98,28 @@ class Call:
 
     def step(self) -> None:
         """Run up to the next pause, or to the end. A call that is not `ready` stays where it is."""
-        if self.done or (self.at is not None and not self.at.ready()):
-            return
+        if self.ready:
+            self._go(once=True)
+
+    def run(self) -> int:
+        """Run until the call ends or waits; a waiting call answers `Outcome.WOULD_BLOCK`."""
+        if self.ready:
+            self._go(once=False)
+        return self.result
+
+    def _go(self, once: bool) -> None:
+        steps = self._steps
         try:
-            self.at = next(self._steps)
+            at = next(steps)
+            while not once and (at.kind == "point" or at.ready()):
+                at = next(steps)
+            self.at = at
         except StopIteration as end:
             self._finish(answer(end.value))
         except Oops as oops:
             self.oops = str(oops)
             self._report("oops", f"{self.name}: {oops}")
             self._finish(Outcome.OOPS)
-
-    def run(self) -> int:
-        """Run until the call ends or waits; a waiting call answers `Outcome.WOULD_BLOCK`."""
-        while self.ready:
-            self.step()
-        return self.result
 
     def _finish(self, result: int) -> None:
         self.at = None
