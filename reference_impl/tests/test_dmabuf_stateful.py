@@ -85,7 +85,9 @@ class Driver(RuleBasedStateMachine):
         if handle < 0:
             return
         if not self.system.devices[0].mmu:
-            self.addresses.append((p, n, self.system.devices[0].user_base))
+            device = self.system.devices[0]
+            into_bar = self.system.design.region_guards
+            self.addresses.append((p, n, PAGE if into_bar else device.user_base))
         elif self.system.design.addressing == "handle":
             self.addresses.append((p, n, handle))
         else:
