@@ -3,8 +3,12 @@
 
 from accelspec.spec.language import Machine
 
+from .control_node import C0
+from .letter import BLetter
+from .many_files import B9
+from .posted import B1, B2, B3, B4, B5, B6, B7, B8
 from .revision_a import A
 
-REVISIONS: tuple[type[Machine], ...] = (A,)
+REVISIONS: tuple[type[Machine], ...] = (A, B1, B2, B3, B4, B5, B6, B7, B8, B9, BLetter, C0)
 
-__all__ = ["REVISIONS", "A"]
+__all__ = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "C0", "REVISIONS", "A", "BLetter"]

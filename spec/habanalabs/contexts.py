@@ -22,15 +22,6 @@ class Contexts(Processes):
         assert h is not None, "habanalabs.A01"
         return h
 
-    def referenced(self, f: File) -> bool:
-        """A call that is inside the driver holds the file, too."""
-        return super().referenced(f) or any(h.file is f and h.inside >= 1 for h in FilePrivate)
-
-    def leave(self, h: FilePrivate, f: File) -> None:
-        """A call that took several steps lets go of the file."""
-        h.inside -= 1
-        self.fput(f)
-
     def operational(self, d: Device) -> bool:
         return not (d.disabled or d.in_reset)
 
@@ -135,6 +126,12 @@ class Contexts(Processes):
                 free(h)
 
     @operation
+    def exit(self, p: Process) -> Result:
+        """Its threads leave the driver first."""
+        require(not any(h.file is not None and p.fd[n] is h.file and h.inside >= 1 for h in FilePrivate for n in Fd))
+        return super().exit(p)
+
+    @operation
     def close(self, p: Process, n: Fd) -> Result:
         require(p.running)
         f = self.file_of(p, n)
@@ -142,6 +139,7 @@ class Contexts(Processes):
         d = h.device
         p.fd[n] = None
         last = not self.referenced(f)
+        require(not last or h.inside == 0)  # else the release comes when the calls inside are over, as if closed then
         over = last and not self.pending(h)
         if when(last):
             self.let_go(f)

@@ -35,7 +35,7 @@ class Devices(Contexts):
         return any(c.fence is PENDING and c.ctx.hpriv.device is d for c in Submission)
 
     def in_the_way(self, d: Device) -> bool:
-        """Does the kill stage find somebody?"""
+        """Is there a user, for the next open and for the kill stage?"""
         return d.opened
 
     def victim_is_known(self, d: Device) -> bool:

@@ -33,8 +33,8 @@ class Ioctls(Nodes):
 
     # ------------------------------------------------------------------ the entry
 
-    def entered(self, p: Process, n: Fd) -> FilePrivate:
-        """hl_ioctl."""
+    def entered(self, p: Process, n: Fd, act: bool) -> FilePrivate:
+        """hl_ioctl; `act`: for anything but INFO."""
         require(p.running)
         f = self.file_of(p, n)
         h = self.behind(f)
@@ -76,7 +76,7 @@ class Ioctls(Nodes):
 
     @operation
     def info(self, p: Process, n: Fd, query: Query) -> Result:
-        h = self.entered(p, n)
+        h = self.entered(p, n, False)
         if query is Query.STATUS:
             return OK("status", read("hl_info_ioctl", "even in a reset"))
         self.working(h)
@@ -98,7 +98,7 @@ class Ioctls(Nodes):
 
     @operation
     def cb_create(self, p: Process, n: Fd, large: bool) -> Result:
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         self.working(h)
         self.validate(h, True)
         x = self.current(h)
@@ -111,7 +111,7 @@ class Ioctls(Nodes):
 
     @operation
     def cb_destroy(self, p: Process, n: Fd) -> Result:
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         self.working(h)
         self.validate(h, True)
         x = self.current(h)
@@ -128,7 +128,7 @@ class Ioctls(Nodes):
 
     @operation
     def alloc(self, p: Process, n: Fd, nothing: bool, shared: bool) -> Result:
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
         self.validate(h, True)
@@ -145,7 +145,7 @@ class Ioctls(Nodes):
     @operation
     def free(self, p: Process, n: Fd) -> Result:
         """Any handle of the device: nobody asks whose it is."""
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
         self.validate(h, True)
@@ -162,7 +162,7 @@ class Ioctls(Nodes):
     @operation
     def map(self, p: Process, n: Fd) -> Result:
         """Device memory into the device's address space of the caller."""
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
         self.validate(h, True)
@@ -181,7 +181,7 @@ class Ioctls(Nodes):
 
     @operation
     def unmap(self, p: Process, n: Fd) -> Result:
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
         self.validate(h, True)
@@ -196,7 +196,7 @@ class Ioctls(Nodes):
 
     @operation
     def debug_on(self, p: Process, n: Fd) -> Result:
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         self.working(h)
         self.validate(h, True)
         self.current(h)
@@ -209,7 +209,7 @@ class Ioctls(Nodes):
 
     @operation
     def debug_off(self, p: Process, n: Fd) -> Result:
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         self.working(h)
         self.validate(h, True)
         self.current(h)
@@ -223,7 +223,7 @@ class Ioctls(Nodes):
     @operation
     def debug_configure(self, p: Process, n: Fd) -> Result:
         """Every other DEBUG command."""
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         self.working(h)
         self.validate(h, True)
         self.current(h)

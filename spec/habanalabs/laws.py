@@ -145,6 +145,10 @@ class Laws(Machine):
         """Does nobody hold a lock that the last close of a file of the device needs?"""
         return True
 
+    @check("habanalabs.I33", STATE, stated("B3", document="docs/facts/habanalabs.md"))
+    def the_listed_are_whole(self) -> None:
+        """Whoever is on the list when a reset goes through it is completely built."""
+
     @check("habanalabs.I29", STATE, SHEET)
     def nobody_meets_a_removed_device(self) -> None:
         """After removal no call reaches the structure of the device."""
@@ -210,7 +214,7 @@ class Laws(Machine):
 
     # ------------------------------------------------------------------ progress
 
-    @eventually("habanalabs.P03", SHEET, fair=("close", "complete"))
+    @eventually("habanalabs.P03", SHEET, fair=("close", "exit", "complete"))
     def the_slot_becomes_empty(self) -> bool:
         """When the owner has closed and its work is done, the slot becomes empty."""
         return all(d.slot is None or any(d.slot is x and x.hpriv.file is not None for x in Context) for d in Device)
@@ -224,6 +228,11 @@ class Laws(Machine):
     def resets_end(self) -> bool:
         """A reset that has begun ends, in a device that works or in one that is broken for good."""
         return all(not d.in_reset or d.gone for d in Device)
+
+    @eventually("habanalabs.P07", SHEET, fair=("reset_work", "remove"))
+    def removal_ends(self) -> bool:
+        """A removal, or a hard reset that is due, comes to its end, whoever refuses to leave."""
+        return all(not d.hard_pending or d.gone for d in Device)
 
     # ------------------------------------------------------------------ what must be possible
 

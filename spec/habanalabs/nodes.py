@@ -27,6 +27,11 @@ from .objects import Asid, Context, Device, FilePrivate
 class Nodes(Devices):
     document = "linux 5.2 drivers/misc/habanalabs"
 
+    def raise_clocks(self, d: Device) -> None:
+        """hl_device_set_frequency: HIGH, unless they are set by hand."""
+        if when(not d.manual):
+            d.high = True
+
     @operation
     def open(self, p: Process, n: Fd, d: Device) -> Result:
         require(self.unused(p, n))
@@ -37,7 +42,7 @@ class Nodes(Devices):
                 return EPERM("in_reset", read("hl_device_open"))
             if d.in_debug:
                 return EPERM("in_debug", read("hl_device_open", "since 5.3"))
-            if d.opened:
+            if self.in_the_way(d):
                 return EBUSY("taken", read("hl_device_open", "fd_open_cnt"))
             if fails("allocation"):
                 return ENOMEM("no_memory", read("hl_device_open", "the count is given back"))
@@ -58,6 +63,5 @@ class Nodes(Devices):
             d.slot = x
             d.opened = True
             p.fd[n] = f
-            if when(not d.manual):
-                d.high = True
+            self.raise_clocks(d)
             return OK("ok", read("hl_device_open"))

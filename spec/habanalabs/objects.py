@@ -125,7 +125,8 @@ class FilePrivate(Object):
     orphan: bool = False  # 6.x: hdev is NULL, removal has given up on its process
     notified: bool = False  # 6.x: it has registered an eventfd
     ending: bool = False  # nobody holds it: true only inside the step in which it ends
-    leaving: bool = False  # its context has ended, and the call that ends it waits for a lock
+    leaving: bool = False  # a call that takes several steps is making it, or ending it
+    built: Ghost[bool] = True  # all its fields are set
     contexts: Ghost[Once] = 0  # created for it, ever
 
 

@@ -31,7 +31,7 @@ class Submissions(Ioctls):
     @operation
     def submit(self, p: Process, n: Fd) -> Result:
         """The CS ioctl."""
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
         self.validate(h, True)
@@ -62,7 +62,7 @@ class Submissions(Ioctls):
     @operation
     def wait(self, p: Process, n: Fd) -> Result:
         """WAIT_CS for the newest sequence, without patience."""
-        h = self.entered(p, n)
+        h = self.entered(p, n, True)
         self.validate(h, True)
         x = self.current(h)
         c = choose(c for c in Submission if c.ctx is x)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The posted series, 9/9 (`b9`, which is `b`): any number of files, and a context that asks is upgraded to compute."""
+
+from __future__ import annotations
+
+from accelspec.spec.kernel import Fd, File, Process
+from accelspec.spec.language import (
+    ENOMEM,
+    ENXIO,
+    EPERM,
+    OK,
+    Result,
+    choose,
+    fails,
+    free,
+    operation,
+    read,
+    require,
+    wait_until,
+    when,
+)
+
+from .objects import Context, Device, FilePrivate
+from .posted import B8, UNTOUCHED
+
+
+class B9(B8):
+    """9/9: open is never busy; the compute slot is taken by the first ioctl that needs it, and left at the end."""
+
+    revision = "b9"
+    document = "v1 9/9 of the posted series"
+    unchanged = UNTOUCHED
+
+    @operation
+    def open(self, p: Process, n: Fd, d: Device) -> Result:
+        require(self.unused(p, n))
+        if d.gone:
+            return ENXIO("no_minor", read("hl_device_open"))
+        if fails("allocation"):
+            return ENOMEM("no_memory", read("hl_device_open", "before anything else is looked at"))
+        with p.busy:
+            with d.open_lock:
+                if not self.operational(d):
+                    return EPERM("in_reset", read("hl_device_open"))
+                if d.in_debug:
+                    return EPERM("in_debug", read("hl_device_open"))
+                h = FilePrivate(device=d, opener=p, listed=True, built=False, leaving=True)
+            yield "half_built"  # on the list, and its fields are still to be set
+            f = File()
+            h.file = f
+            h.built = True
+            h.leaving = False
+            wait_until(p.fd[n] is None)
+            p.fd[n] = f
+            return OK("ok", read("hl_device_open", "no context, and the slot is not looked at"))
+
+    # ------------------------------------------------------------------ upgrade
+
+    def refused(self, h: FilePrivate) -> bool:
+        return h.device.slot is not None and not self.mine(h)
+
+    def make_valid(self, h: FilePrivate, compute: bool, fast: bool) -> None:
+        super().make_valid(h, compute, fast)
+        x = choose(x for x in Context if x.hpriv is h)
+        up = compute and not fast and h.device.slot is None
+        if when(up):
+            h.device.slot = x
+            self.raise_clocks(h.device)
+        for y in Context:
+            if up and y is x:
+                y.granted = True
+
+    def publish(self, x: Context, compute: bool) -> None:
+        """A new context that is to compute takes the slot as an upgraded one does."""
+
+    # ------------------------------------------------------------------ the end
+
+    def leave_slot(self, d: Device, h: FilePrivate, x: Context | None) -> None:
+        if when(d.slot is x):
+            d.slot = None
+
+    def end_slot(self) -> None:
+        for d in Device:
+            if any(x.hpriv.ending and d.slot is x for x in Context):
+                d.slot = None
+
+    def end_debug(self) -> None:
+        """hl_ctx_fini looks before the slot is left."""
+        for d in Device:
+            if any(x.hpriv.ending and x.granted and x.hpriv.device is d for x in Context):
+                d.in_debug = False
+
+    def end_files(self) -> None:
+        for h in FilePrivate:
+            if h.ending:
+                free(h)
+
+    # ------------------------------------------------------------------ resets, and what is told
+
+    def victim_is_known(self, d: Device) -> bool:
+        """Everybody on the list is killed, contexts or not."""
+        return True
+
+    def kill(self, d: Device) -> None:
+        super().kill(d)
+        assert all(h.built for h in FilePrivate if h.device is d), "habanalabs.I33"
+
+    def own_usage(self, h: FilePrivate) -> bool:
+        """DRAM_USAGE adds up the caller's own context."""
+        return True
