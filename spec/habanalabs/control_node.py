@@ -22,6 +22,7 @@ from accelspec.spec.language import (
     when,
 )
 
+from .known import KNOWN_C0, LISTED_LAST
 from .listed import Listed
 from .objects import Asid, Context, Device, FilePrivate
 from .reset_order import RollbackFirst
@@ -33,6 +34,8 @@ class C0(RollbackFirst, Listed, A):
 
     revision = "c0"
     document = "v3 of the series, 31 July 2019, merged for 5.4"
+    known = KNOWN_C0
+    not_applicable = LISTED_LAST
     unchanged = read("v3 of the series, 31 July 2019", "no hunk changes it")
 
     @operation

@@ -20,15 +20,19 @@ from accelspec.spec.language import (
     when,
 )
 
+from .known import KNOWN_B9, NO_CONTROL_NODE
+from .letter_laws import LetterLaws
 from .objects import Context, Device, FilePrivate
 from .posted import B8, UNTOUCHED
 
 
-class B9(B8):
+class B9(LetterLaws, B8):
     """9/9: open is never busy; the compute slot is taken by the first ioctl that needs it, and left at the end."""
 
     revision = "b9"
     document = "v1 9/9 of the posted series"
+    known = KNOWN_B9
+    not_applicable = NO_CONTROL_NODE
     unchanged = UNTOUCHED
 
     @operation

@@ -30,6 +30,7 @@ from accelspec.spec.language import (
     when,
 )
 
+from .known import ALONE, KNOWN_B1, KNOWN_B3, KNOWN_B4, KNOWN_B5, KNOWN_B6, KNOWN_B7, KNOWN_B8
 from .listed import Listed
 from .objects import Asid, CommandBuffer, Context, Device, FilePrivate, Query
 from .reset_order import RollbackFirst, WaitsWithoutLock
@@ -43,6 +44,8 @@ class B1(A):
 
     revision = "b1"
     document = "v1 1/9 of the posted series"
+    known = KNOWN_B1
+    not_applicable = ALONE
     unchanged = UNTOUCHED
 
     @replaces("open.no_handle")
@@ -56,6 +59,8 @@ class B2(B1):
 
     revision = "b2"
     document = "v1 2/9 of the posted series"
+    known = KNOWN_B1
+    not_applicable = ALONE
     unchanged = UNTOUCHED
 
     def validate(self, h: FilePrivate, compute: bool) -> None:
@@ -69,6 +74,8 @@ class B3(B2):
 
     revision = "b3"
     document = "v1 3/9 of the posted series"
+    known = KNOWN_B3
+    not_applicable = ALONE
     unchanged = UNTOUCHED
 
     @operation
@@ -175,6 +182,8 @@ class B4(B3):
 
     revision = "b4"
     document = "v1 4/9 of the posted series"
+    known = KNOWN_B4
+    not_applicable = ALONE
     unchanged = UNTOUCHED
 
     def admit(self, h: FilePrivate) -> None:
@@ -208,6 +217,8 @@ class B5(Listed, B4):
 
     revision = "b5"
     document = "v1 5/9 of the posted series"
+    known = KNOWN_B5
+    not_applicable = ALONE
     unchanged = UNTOUCHED
 
     def admit(self, h: FilePrivate) -> None:
@@ -228,6 +239,8 @@ class B6(B5):
 
     revision = "b6"
     document = "v1 6/9 of the posted series"
+    known = KNOWN_B6
+    not_applicable = ALONE
     unchanged = UNTOUCHED
 
     def mine(self, h: FilePrivate) -> bool:
@@ -266,6 +279,8 @@ class B7(WaitsWithoutLock, B6):
 
     revision = "b7"
     document = "v1 7/9 of the posted series"
+    known = KNOWN_B7
+    not_applicable = ALONE
     unchanged = UNTOUCHED
 
 
@@ -274,4 +289,6 @@ class B8(RollbackFirst, B7):
 
     revision = "b8"
     document = "v1 8/9 of the posted series"
+    known = KNOWN_B8
+    not_applicable = ALONE
     unchanged = UNTOUCHED

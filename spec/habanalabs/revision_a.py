@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from .frequency import Frequency
+from .known import ALONE, KNOWN_A
 from .laws import Laws
 
 UNMAPPED = (
@@ -35,5 +36,7 @@ class A(Frequency, Laws):
     machine = "habanalabs"
     revision = "a"
     document = "linux 5.2 drivers/misc/habanalabs"
+    known = KNOWN_A
+    not_applicable = ALONE
     drops = (*UNMAPPED, "exec", "wake_up")
     scopes = SCOPES
