@@ -47,11 +47,15 @@ class Contexts(Processes):
         for y in CommandBuffer:
             if y is b and not y.handle:
                 free(y)
+        for h in FilePrivate:
+            if c.ctx.hpriv is h and h.file is None and not h.leaving and not self.pending(h):
+                h.ending = True
         self.end()
 
     def release(self, f: File) -> None:
         """hl_device_release, at the last reference to the file."""
-        wait_until(not any(h.file is f and not self.closable(h.device) for h in FilePrivate))
+        wait_until(not any(h.file is f and (h.inside >= 1 or not self.closable(h.device)) for h in FilePrivate))
+        self.mark(f)
         self.let_go(f)
         self.end()
 
@@ -74,14 +78,14 @@ class Contexts(Processes):
 
     def end(self) -> None:
         """Whatever nobody holds any more goes: contexts first, then what the driver kept for their files."""
-        self.mark()
         self.end_slot()
         self.end_contexts()
         self.end_files()
 
-    def mark(self) -> None:
+    def mark(self, f: File) -> None:
+        """The file goes; if the hardware has no work of it, so does what is behind it."""
         for h in FilePrivate:
-            if h.file is None and not h.leaving and not self.pending(h):
+            if h.file is f and not self.pending(h):
                 h.ending = True
 
     def end_slot(self) -> None:
@@ -126,12 +130,6 @@ class Contexts(Processes):
                 free(h)
 
     @operation
-    def exit(self, p: Process) -> Result:
-        """Its threads leave the driver first."""
-        require(not any(h.file is not None and p.fd[n] is h.file and h.inside >= 1 for h in FilePrivate for n in Fd))
-        return super().exit(p)
-
-    @operation
     def close(self, p: Process, n: Fd) -> Result:
         require(p.running)
         f = self.file_of(p, n)
@@ -142,8 +140,8 @@ class Contexts(Processes):
         require(not last or h.inside == 0)  # else the release comes when the calls inside are over, as if closed then
         over = last and not self.pending(h)
         if when(last):
+            self.mark(f)
             self.let_go(f)
-            self.mark()
             self.end_contexts()
         if when(over):
             d.opened = False

@@ -68,6 +68,7 @@ class Ioctls(Nodes):
         return copied
 
     def may_work(self, x: Context) -> None:
+        assert not x.hpriv.device.gone, "habanalabs.I29"
         assert not x.survivor, "habanalabs.I13"
         assert x.granted, "habanalabs.I02"
         assert not x.hpriv.control, "habanalabs.I19"

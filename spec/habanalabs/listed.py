@@ -34,8 +34,8 @@ class Listed(Frequency):
         require(not last or h.inside == 0)
         over = last and not self.pending(h)
         if when(last):
+            self.mark(f)
             self.let_go(f)
-            self.mark()
             self.end_contexts()
         if when(over):
             h.ending = False

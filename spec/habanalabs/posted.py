@@ -34,7 +34,7 @@ from .known import ALONE, KNOWN_B1, KNOWN_B3, KNOWN_B4, KNOWN_B5, KNOWN_B6, KNOW
 from .listed import Listed
 from .objects import Asid, CommandBuffer, Context, Device, FilePrivate, Query
 from .reset_order import RollbackFirst, WaitsWithoutLock
-from .revision_a import A
+from .revision_a import PLAIN, QUIET, SCOPES, A
 
 UNTOUCHED = read("the mails of the series", "no hunk changes it")
 
@@ -74,6 +74,10 @@ class B3(B2):
 
     revision = "b3"
     document = "v1 3/9 of the posted series"
+    scopes = {
+        **SCOPES,
+        "first calls": {**PLAIN, **QUIET, "Process": 2, "Mm": 2, "info()": 1, "cb_create()": 1, "exit()": 0},
+    }
     known = KNOWN_B3
     not_applicable = ALONE
     unchanged = UNTOUCHED
@@ -182,6 +186,7 @@ class B4(B3):
 
     revision = "b4"
     document = "v1 4/9 of the posted series"
+    scopes = SCOPES
     known = KNOWN_B4
     not_applicable = ALONE
     unchanged = UNTOUCHED

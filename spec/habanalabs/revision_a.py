@@ -20,13 +20,12 @@ UNMAPPED = (
 SMALL = {"Mm": 0, "Vma": 0, "Waiter": 0, "Message": 0}
 
 
-PLAIN = {"Vma": 0, "Waiter": 0, "Message": 0, "Memory": 0, "CommandBuffer": 0}
+PLAIN = {"Vma": 0, "Waiter": 0, "Message": 0, "Memory": 0, "CommandBuffer": 0, "Submission": 0}
+QUIET = {"soft_reset()": 0, "reset_work()": 0, "remove()": 0}
+WHOLE = {"info()": 0, "cb_create()": 0}
 SCOPES = {
-    "work": {**PLAIN},
-    "two files": {**PLAIN, "Fd": 2, "File": 2, "FilePrivate": 2, "Context": 2, "Submission": 0},
-    "memory": {**PLAIN, "Submission": 0, "Memory": 1, "soft_reset()": 0, "remove()": 0},
-    "buffers": {**PLAIN, "CommandBuffer": 1, "remove()": 0},
-    "sharing": {**PLAIN, "Process": 2, "Mm": 2, "Message": 1, "reset_work()": 0, "soft_reset()": 0, "remove()": 0},
+    "work and resets": {**PLAIN, "Submission": 1, "CommandBuffer": 1},
+    "memory and duplicates": {**PLAIN, **QUIET, **WHOLE, "Memory": 1, "Fd": 2},
 }
 
 
