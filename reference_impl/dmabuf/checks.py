@@ -254,14 +254,11 @@ _NO_WAIT: Final = {
 KNOWN: Final[dict[str, dict[str, str]]] = {
     "D0": _NO_OWNER,
     "D1": {"dmabuf.I15": _NO_OWNER["dmabuf.I15"]},
-    "D2a": {
-        **_FORCED,
-        "dmabuf.I20": "without an MMU ranges are not allocations, but a context is kept",
-    },
+    "D2a": _FORCED,
     "D2b": {**_OVERFLOW, **_FORCED},
     "D2c": {**_OVERFLOW, **_FORCED},
-    "D3a": {**_OVERFLOW, **_NO_WAIT},
-    "D3b": {**_OVERFLOW, "dmabuf.I26": "memory that is freed while exported is not revoked first"},
+    "D3a": _NO_WAIT,
+    "D3b": {},
     "D3t": {},
     "intended": {},
 }

@@ -152,7 +152,8 @@ D3A: Final = Design(
     Era.C71,
     reserves_first=False,
     region_guards=True,
-    free=FreePolicy.NONE,
+    sum_is_checked=True,
+    free=FreePolicy.REVOKE,
     attach="requires p2p",
     attach_checks_status=True,
     pin="refused",
@@ -187,12 +188,10 @@ INTENDED: Final = replace(
     # Nothing is published that a later step can still fail.
     reserves_first=True,
     region_guards=False,
-    sum_is_checked=True,
     # An importer that cannot be revoked may attach: then the owner cannot change before it is gone (D1).
     requires_revocable=False,
     holds="context of the irrevocable",
     # The owner frees when it wants to; who can be revoked is, who cannot makes the free fail.
-    free=FreePolicy.REVOKE,
     free_refused=Errno.EBUSY,
     cpu_mmap=True,
     moves=True,
