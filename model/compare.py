@@ -24,7 +24,7 @@ from .verdict import Budget
 
 BLOCKS = "..."  # the call waits
 Pair = tuple[State, State]
-Step = tuple[Pair, "_Way | None", "_Way | None"]  # where from, and the call on each side that has it
+Step = tuple[Pair, "Way | None", "Way | None"]  # where from, and the call on each side that has it
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Way:
-    """One way in which a call can go, up to its answer."""
+class Way:
+    """One way in which a call can go: all its moves, what failed and was chosen on the way, up to its answer."""
 
     moves: tuple[Move, ...]
     conditions: Mapping[str, str]  # what failed and what was chosen on the way
@@ -69,16 +69,16 @@ class _Way:
     def after(self) -> State:
         return self.moves[-1].after
 
-    def alike(self, other: _Way) -> bool:
+    def alike(self, other: Way) -> bool:
         """Is nothing different that both let fail or choose?"""
         return all(other.conditions.get(name, value) == value for name, value in self.conditions.items())
 
-    def goes_with(self, other: _Way) -> bool:
+    def goes_with(self, other: Way) -> bool:
         """Can the two be one run, seen from outside?"""
         return self.answer == other.answer and self.alike(other)
 
 
-def _unlike(way: _Way, others: Sequence[_Way]) -> _Way | None:
+def _unlike(way: Way, others: Sequence[Way]) -> Way | None:
     """One of those under the same conditions, if all of them are answered differently."""
     alike = [o for o in others if way.alike(o)]
     return alike[0] if alike and all(o.answer != way.answer for o in alike) else None
@@ -126,10 +126,10 @@ def compare(
     The scope is that of `left` by default; kinds that one side does not have are left out there.  Raises ValueError if
     neither has a kind of the scope.
     """
-    return _Search(left, right, scope, budget or Budget()).run()
+    return Search(left, right, scope, budget or Budget()).run()
 
 
-class _Search:
+class Search:
     def __init__(
         self, left: Specification, right: Specification, scope: Mapping[str, int] | None, budget: Budget
     ) -> None:
@@ -202,20 +202,20 @@ class _Search:
             self._behind(pair, None, alone, new)
         return None
 
-    def _alone(self, way: _Way, side: int) -> bool:
+    def _alone(self, way: Way, side: int) -> bool:
         """An event that the other revision does not know happens here alone: it asks nobody for an answer."""
         case = way.moves[0].case
         return case.event and case.operation in self.only[side]
 
-    def _behind(self, pair: Pair, left: _Way | None, right: _Way | None, new: list[Pair]) -> None:
+    def _behind(self, pair: Pair, left: Way | None, right: Way | None, new: list[Pair]) -> None:
         after = left.after if left else pair[0], right.after if right else pair[1]
         if after not in self.parents:
             self.parents[after] = pair, left, right
             new.append(after)
 
-    def _ways(self, side: int, state: State) -> dict[str, list[_Way]]:
+    def _ways(self, side: int, state: State) -> dict[str, list[Way]]:
         """Every call that can be made, or go on, in a state: "open(process0, fd1)" -> each way in which it can go."""
-        out: dict[str, list[_Way]] = {}
+        out: dict[str, list[Way]] = {}
         machine = self.sides[side]
         for move in machine.moves(state):
             call = self._call(machine, move)
@@ -231,7 +231,7 @@ class _Search:
         args = [n for p, (role, n) in named if role is Role.GIVEN and (case.operation, p.var.name) in self.given]
         return f"{case.operation}({', '.join(args)})"
 
-    def _follow(self, machine: Interpreter, moves: tuple[Move, ...]) -> Iterator[_Way]:
+    def _follow(self, machine: Interpreter, moves: tuple[Move, ...]) -> Iterator[Way]:
         """A call up to its end, or to where it waits."""
         last = moves[-1]
         further = []
@@ -241,7 +241,7 @@ class _Search:
         for m in further:
             yield from self._follow(machine, (*moves, m))
         if not further:
-            yield _Way(moves, self._conditions(machine, moves), _answer(last))
+            yield Way(moves, self._conditions(machine, moves), _answer(last))
 
     def _conditions(self, machine: Interpreter, moves: Sequence[Move]) -> dict[str, str]:
         """What failed, what the environment chose, and the arguments that only this side has.
@@ -259,7 +259,7 @@ class _Search:
                     out[name] = value
         return out
 
-    def _difference(self, pair: Pair, call: str, left: _Way, right: _Way) -> Difference:
+    def _difference(self, pair: Pair, call: str, left: Way, right: Way) -> Difference:
         moves = [(left.moves, right.moves)]
         while (parent := self.parents[pair]) is not None:
             pair, one, other = parent

@@ -18,6 +18,7 @@ import pytest
 
 from accelspec.conformance.command_line import COMMANDS, cli
 from accelspec.conformance.loading import BadInput, select
+from accelspec.conformance.report.changes_page import changes_page, neighbours, pair
 from accelspec.conformance.report.machine_page import machine_page
 from accelspec.conformance.targets import open_target
 from accelspec.model.explore import explore
@@ -144,9 +145,9 @@ def test_every_page_is_in_the_index() -> None:
 # ---------------------------------------------------------------------- pages that are made
 
 
-def tool() -> ModuleType:
-    """The script that makes the pages."""
-    found = importlib.util.spec_from_file_location("machine_page", ROOT / "tools" / "machine_page.py")
+def tool(name: str = "machine_page") -> ModuleType:
+    """A script that makes pages."""
+    found = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
@@ -161,6 +162,27 @@ def test_the_page_of_a_machine_is_current(machine: str) -> None:
         pytest.fail(
             f"docs/machines/{machine}.md is not what its specification says now: run tools/machine_page.py", False
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_page_of_what_users_see_is_current(machine: str) -> None:
+    specs = [compile_machine(c) for c in MACHINES[machine].values()]
+    made = changes_page(specs, tool("compare_page").head(machine))
+    if (DOCS / "machines" / f"{machine}-changes.md").read_text() != made:
+        pytest.fail(f"docs/machines/{machine}-changes.md is not what is found now: run tools/compare_page.py", False)
+
+
+def test_one_pair_of_what_users_see_is_current() -> None:
+    new, old = (compile_machine(MACHINES["ownership"][r]) for r in ("intended", "proposal"))
+    assert "\n\n".join(pair(new, old)) in (DOCS / "machines" / "ownership-changes.md").read_text()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_pair_of_neighbours_is_on_the_page(machine: str) -> None:
+    text = (DOCS / "machines" / f"{machine}-changes.md").read_text()
+    for new, old in neighbours([compile_machine(c) for c in MACHINES[machine].values()]):
+        assert f"## `{new.revision}` and `{old.revision}`\n" in text
 
 
 @pytest.mark.parametrize("machine", MACHINES)
