@@ -67,6 +67,7 @@ class Way:
 
     @property
     def after(self) -> State:
+        """Where the call has led, or where it waits."""
         return self.moves[-1].after
 
     def alike(self, other: Way) -> bool:
@@ -130,6 +131,8 @@ def compare(
 
 
 class Search:
+    """Both revisions side by side: what each can do from its own state, and how calls of both are named."""
+
     def __init__(
         self, left: Specification, right: Specification, scope: Mapping[str, int] | None, budget: Budget
     ) -> None:
@@ -150,6 +153,7 @@ class Search:
         self.given = given[0] & given[1]  # arguments that both sides have
 
     def run(self) -> Comparison:
+        """Breadth first over pairs of states, until a call is answered differently."""
         level = list(self._initial())
         self.parents = dict.fromkeys(level)
         depth, difference = 0, None

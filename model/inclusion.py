@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shortest trace that one revision allows and another one does not: calls, and an answer that only one can give.
 
-`compare` asks whether two revisions answer alike if the same things fail; here the environment may be another one on the
-other side, as long as the answers are the same.  So what is found is a trace that no run of the other revision has, and
-one direction says nothing about the reverse.
+`compare` asks whether two revisions answer alike if the same things fail; here the environment may be another one on
+the other side, as long as the answers are the same.  So what is found is a trace that no run of the other revision has,
+and one direction says nothing about the reverse.
 
-A trace is a sequence of calls with their arguments and answers, one after the other, each to its end; what several calls
-at the same time can see is not compared, and a call that waits is not followed.  A call that only one of the two has, or
-that the other one cannot make there (a `require`), is not held against it; an event that only one has happens there
-alone.  Where a law is broken the call has its answer, and the trace ends.
+A trace is a sequence of calls with their arguments and answers, one after the other, each to its end; what several
+calls at the same time can see is not compared, and a call that waits is not followed.  A call that only one of the two
+has, or that the other one cannot make there (a `require`), is not held against it; an event that only one has happens
+there alone.  Where a law is broken the call has its answer, and the trace ends.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def included(
 ) -> Inclusion:
     """Search for the shortest trace of `left` that is none of `right`: breadth first, `most` nodes, `within` calls.
 
-    The scope is that of `left` by default; kinds that one side does not have are left out there, and `right` has room for
-    one object more of each kind that can be created.  Raises ValueError if neither has a kind of the scope.
+    The scope is that of `left` by default; kinds that one side does not have are left out there, and `right` has room
+    for one object more of each kind that can be created.  Raises ValueError if neither has a kind of the scope.
     """
     return _Inclusion(left, right, scope, budget or Budget(), most, within).search()
 

@@ -27,7 +27,9 @@ from accelspec.spec.language import (
 TWO = {"Process": 2, "Room": 2}
 
 
-def asked(left: type[Machine], right: type[Machine], scope: dict[str, int] | None = None, most: int = 5000) -> Inclusion:
+def asked(
+    left: type[Machine], right: type[Machine], scope: dict[str, int] | None = None, most: int = 5000
+) -> Inclusion:
     return included(compile_machine(left), compile_machine(right), scope, most)
 
 
@@ -46,7 +48,10 @@ def test_a_refusal_is_found_in_both_directions() -> None:
     here = asked(Tidy, Hotel, TWO)
     assert calls(here) == ["enter.ok", "use.ok", "leave.untidy"]
     assert here.only_here is not None
-    assert (here.only_here.answer, {a: c.id for a, c in here.only_here.instead.items()}) == ("EBUSY", {"OK": "leave.ok"})
+    assert (here.only_here.answer, {a: c.id for a, c in here.only_here.instead.items()}) == (
+        "EBUSY",
+        {"OK": "leave.ok"},
+    )
     there = asked(Hotel, Tidy, TWO)
     assert calls(there) == ["enter.ok", "use.ok", "leave.ok"]
     assert here.depth == there.depth == 2
