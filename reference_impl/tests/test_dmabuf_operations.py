@@ -357,7 +357,7 @@ def test_free_policies(policy: FreePolicy, answer: int, freed: bool) -> None:
     system, address = shared("intended", free=policy)
     system.mem_unmap(0, 3, address)
     t = system.attach(0, 4, Kind.PINNED_REVOCABLE)
-    system.pin(t), system.map(t)
+    assert (system.pin(t), system.map(t)) == (0, 0)
     assert system.mem_free(0, 3, 1) == answer
     assert (system.devices[0].used == 0) is freed
     reached = isinstance(system.dma_read(t, 0, 1), bytes)
@@ -367,7 +367,7 @@ def test_free_policies(policy: FreePolicy, answer: int, freed: bool) -> None:
     assert broken == ({"dmabuf.I26"} if policy is FreePolicy.NONE else set())
     if policy is FreePolicy.DEFER:
         used = system.devices[0].used
-        system.detach(t), system.close(0, 4)
+        assert (system.detach(t), system.close(0, 4)) == (0, 0)
         assert system.devices[0].used == used - SIZE
     if policy is not FreePolicy.NONE:
         ends_clean(system)
