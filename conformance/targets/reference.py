@@ -112,7 +112,7 @@ class Reference(Driver):
         return msgspec.structs.replace(seen, alarms=(*seen.alarms, *map(str, found)))
 
 
-MACHINES = ("uacce",)  # that have a reference implementation
+MACHINES = ("uacce", "ownership")  # that have a reference implementation
 
 
 def open_reference(machine: str, revision: str, options: Mapping[str, str] | None = None) -> Reference:
@@ -122,4 +122,8 @@ def open_reference(machine: str, revision: str, options: Mapping[str, str] | Non
             from .reference_uacce import UacceReference
 
             return UacceReference(revision, options)
+        case "ownership":
+            from .reference_ownership import OwnershipReference
+
+            return OwnershipReference(revision, options)
     raise TargetError(f"the reference implementation has no machine {machine!r}, only {', '.join(MACHINES)}")

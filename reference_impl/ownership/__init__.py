@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exclusive ownership of a device, in five designs: DRM's masters, the proposal of 2021, habanalabs twice, and ours."""
+"""Exclusive ownership of a device, in six designs: DRM's masters, the proposal of 2021, habanalabs thrice, and ours."""
 
 from .checks import CHECKS, check
 from .objects import Command, Node

@@ -12,9 +12,9 @@ from .objects import Client, Token
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A law: a name, its sentence, and what breaks it in a given state."""
+    """A law: its id, its sentence, and what breaks it in a given state."""
 
-    name: str
+    id: str
     sentence: str
     broken: Callable[[Ownership], Iterator[str]]
 
@@ -80,24 +80,19 @@ def _reason(device: Ownership, token: Token) -> bool:
 
 
 CHECKS: Final = (
-    Check("one owner", "at most one client owns the device", _one_owner),
-    Check("ownership is held", "the token that owns the device is some client's, or ends with what pins it", _held),
-    Check("revoked", "commands and maps are the owner's", _reachable),
-    Check("pinned", "exports of a former owner keep everybody else from owning the device", _pinned),
-    Check("counted", "a token has a reference for each export that pins it", _counted),
-    Check("no leak", "a token goes with the last that refers to it", _leaked),
+    Check("ownership.I01", "at most one client owns the device", _one_owner),
+    Check("ownership.I07", "the token that owns the device is some client's, or ends with what pins it", _held),
+    Check("ownership.I03", "commands and maps are the owner's", _reachable),
+    Check("ownership.I05", "exports of a former owner keep everybody else from owning the device", _pinned),
+    Check("ownership.I06", "a token has a reference for each export that pins it", _counted),
+    Check("ownership.I17", "a token goes with the last that refers to it", _leaked),
 )
 
 # DRM shares the device on purpose: clients work without being master, and a lessee passes for its lessor.
-NOT_PROMISED: Final = {"drm_auth": {"one owner", "revoked", "pinned"}}
+NOT_PROMISED: Final = {"drm_auth": {"ownership.I01", "ownership.I03", "ownership.I05"}}
 
 
 def check(device: Ownership) -> list[Finding]:
     """Return what is broken in the present state. Meant for quiescent systems: no call may be half way."""
     left_out = NOT_PROMISED.get(device.name, set())
-    return [
-        Finding(f"ownership: {law.name}", text)
-        for law in CHECKS
-        if law.name not in left_out
-        for text in law.broken(device)
-    ]
+    return [Finding(law.id, text) for law in CHECKS if law.id not in left_out for text in law.broken(device)]

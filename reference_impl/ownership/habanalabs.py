@@ -84,13 +84,10 @@ class Habanalabs61(Ownership):
             self.owner = None
 
 
-class Habanalabs612(Habanalabs61):
-    """Linux 6.12, on an accel node: an export holds the owner's file, so that its release has not begun; nothing pins.
+class Habanalabs(Habanalabs61):
+    """Linux 6.12 without resets, on an accel node: an export holds the owner's file, whose release has not begun."""
 
-    What is still in use at the release is ended by a hard reset.
-    """
-
-    name = "habanalabs 6.12"
+    name = "habanalabs"
 
     def opens(self, task: Task, file: OpenFile, node: Node, excl: bool) -> Step[int]:
         """0, EBUSY (O_EXCL, an owner, or an export of one), ENOMEM."""
@@ -109,6 +106,12 @@ class Habanalabs612(Habanalabs61):
     def kept_by_export(self, client: Client) -> OpenFile | None:
         """The owner's description."""
         return client.file.get()
+
+
+class Habanalabs612(Habanalabs):
+    """Linux 6.12: what is still in use at the release of the file is ended by a hard reset."""
+
+    name = "habanalabs 6.12"
 
     def on_release(self, client: Client) -> None:
         """Reset the device: what is on its way ends."""

@@ -21,7 +21,7 @@ class Node(Enum):
 
 
 class Command(IntEnum):
-    """The commands that matter here. Those of DRM have its numbers; SUBMIT stands for a driver's own."""
+    """The commands that matter here. Those of DRM have its numbers; SUBMIT is a driver's own, flagged as most."""
 
     GET_MAGIC = 0x02
     FLINK = 0x0A
@@ -50,7 +50,7 @@ FLAGS: Final = {
     Command.SET_MASTER: Flag.NOTHING,
     Command.DROP_MASTER: Flag.NOTHING,
     Command.EXPORT: Flag.RENDER_ALLOW,
-    Command.SUBMIT: Flag.RENDER_ALLOW,
+    Command.SUBMIT: Flag.AUTH | Flag.RENDER_ALLOW,
     Command.MODE_SET: Flag.MASTER,
     Command.CREATE_LEASE: Flag.MASTER,
 }

@@ -44,7 +44,10 @@ class Proposal(DrmAuth):
         return self.owns(client) or "O-04" in self.faults
 
     def set_master(self, task: Task, client: Client, arg: int) -> Step[int]:
-        """0 (also for the owner), EACCES (not permitted), EBUSY (another one, or pinned), ENOMEM."""
+        """0 (also for the owner), EACCES (not permitted), EBUSY (another one, or pinned), ENOMEM.
+
+        Who was an owner before is it with the same token.
+        """
         yield from self.mutex.acquire(task)
         try:
             if not self.may_acquire(task, client):
@@ -53,7 +56,11 @@ class Proposal(DrmAuth):
                 return 0
             if self.owner is not None or self.pinned():
                 return Errno.EBUSY
-            return self.new_owner(client)
+            if not client.founder or client.token is None:
+                return self.new_owner(client)
+            client.token.dropped = False
+            self.become_owner(client.token)
+            return 0
         finally:
             self.mutex.release(task)
 

@@ -11,12 +11,12 @@ from ..running import Running
 from .checks import check
 from .device import Ownership
 from .drm_auth import DrmAuth
-from .habanalabs import Habanalabs61, Habanalabs612
+from .habanalabs import Habanalabs, Habanalabs61, Habanalabs612
 from .objects import Command, Node
 from .proposal import Intended, Proposal
 
 DESIGNS: Final[dict[str, type[Ownership]]] = {
-    design.name: design for design in (DrmAuth, Proposal, Habanalabs61, Habanalabs612, Intended)
+    design.name: design for design in (DrmAuth, Proposal, Habanalabs61, Habanalabs, Habanalabs612, Intended)
 }
 INJECTABLE: Final = ("alloc:client", "alloc:token", "alloc:job")
 FIRST_EXPORT: Final = 512  # descriptors of exports begin here, out of the way of those that callers choose
@@ -226,7 +226,7 @@ class OwnershipSystem(Running):
 
     @property
     def findings(self) -> list[Finding]:
-        """What the kernel noticed about itself, and the laws that the present state breaks."""
+        """What the kernel noticed about itself; with it, the laws that the present state breaks."""
         return [*self.kernel.findings.all, *check(self.device)]
 
     def inject(self, name: str, result: int = Errno.ENOMEM) -> int:

@@ -233,7 +233,8 @@ class DrmAuth(CallLaws):
         c = self.client_of(p, n)
         if c.node is RENDER:
             return EACCES("render", read("drm_ioctl_permit", document=IOCTL))
-        require(c.token is not None and c.token.magic is None and not any(t.magic is c for t in Token))
+        require(c.token is not None and c.token.magic is None and not c.asked)  # asked again, it answers the same magic
+        c.asked = True
         for t in Token:
             if t is c.token:
                 t.magic = c

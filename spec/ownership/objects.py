@@ -46,6 +46,7 @@ class Client(Object):
     lessor: Token | None = None  # its own master is a lease from this one
     was_owner: bool = False  # drm_file.was_master
     authenticated: bool = False
+    asked: bool = False  # drm_file.magic: it was given one, for good; it is in the map of its master until it is used
     opener: Process | None = None  # drm_file.pid: who made it an owner
 
 
