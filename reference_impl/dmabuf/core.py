@@ -76,13 +76,6 @@ class Core:
         self.debug_lock.release(task)
         return buffer
 
-    def fd(self, process: Process, buffer: DmaBuf, n: int | None, cloexec: bool) -> int:
-        """Publish `buffer` as descriptor `n` of a process, its one reference going there; or -EMFILE."""
-        number = process.files.reserve(n)
-        if number >= 0:
-            process.files.publish(number, buffer.file, cloexec)
-        return number
-
     def get(self, process: Process, n: int) -> DmaBuf | int:
         """Return the buffer behind a descriptor with one reference more: or -EBADF, -EINVAL (another kind of file)."""
         file = process.files.files.get(n)

@@ -64,7 +64,7 @@ class DeviceCalls(Calls):
             self.kernel.forget_file(file)
             process.files.unreserve(number)
             return result
-        process.files.publish(number, file, cloexec)
+        process.publish(task, number, file, cloexec)
         return number
 
     def _context(self, process: Process, n: int) -> tuple[OpenFile, Context] | int:
@@ -199,6 +199,9 @@ class DeviceCalls(Calls):
         result = yield from jobs.import_buffer(self.core, task, context, peer, buffer, process.pid, self.schedule)
         if result < 0:
             self.core.put(task, buffer)
+        elif not process.alive:  # killed meanwhile: its end cannot have found this import
+            yield from jobs.release_import(task, context, result)
+            result = Errno.EINTR
         found[0].put(task)
         return result
 

@@ -108,7 +108,7 @@ class Exporter:
             files.unreserve(number)
             self.core.put(task, buffer)
             return Errno.EFAULT
-        files.publish(number, buffer.file, cloexec)
+        process.publish(task, number, buffer.file, cloexec)
         if not design.publishes_last:
             yield point("export: descriptor visible")
             yield from self._keep_alive(task, buffer, file)

@@ -123,7 +123,7 @@ class SyncFops(FileOperations):
     def __init__(self, fences: Fences) -> None:
         self.fences = fences
 
-    def make(self, process: Process, fences: list[Fence], n: int | None) -> int:
+    def make(self, task: Task, process: Process, fences: list[Fence], n: int | None) -> int:
         """Publish a snapshot of `fences` as descriptor `n`: the number, -EMFILE, -ENOMEM."""
         number = process.files.reserve(n)
         if number < 0:
@@ -136,7 +136,7 @@ class SyncFops(FileOperations):
         for fence in fences:
             fence.published = True
         file.private_data = SyncFile([fence.get() for fence in fences])
-        process.files.publish(number, file)
+        process.publish(task, number, file)
         return number
 
     def poll(self, task: Task, file: OpenFile, table: PollTable) -> Step[int]:

@@ -67,7 +67,7 @@ class Heap:
             self.core.put(task, buffer)
             process.files.unreserve(number)
             return Errno.EFAULT
-        process.files.publish(number, buffer.file, cloexec)
+        process.publish(task, number, buffer.file, cloexec)
         return number
 
     def _free(self, what: HeapMemory) -> None:

@@ -121,7 +121,7 @@ class ProcessCalls(DeviceCalls):
         if number < 0:
             file.put(task)
             return number
-        process.files.publish(number, file)
+        process.publish(task, number, file)
         return number
 
     @by_process
@@ -150,6 +150,9 @@ class ProcessCalls(DeviceCalls):
         if result:
             self.core.put(task, buffer)
             return result
+        if not process.alive:  # killed meanwhile: its end cannot have found this import
+            yield from importer.detach(task)
+            return Errno.EINTR
         t = importer.number = next(self._numbers)
         self.importers[t] = process.pid, importer
         return t
@@ -216,6 +219,9 @@ class ProcessCalls(DeviceCalls):
             if region.attachment is None:
                 self.core.put(task, buffer)
             return result
+        if not process.alive:
+            yield from region.deregister(task)
+            return Errno.EINTR
         self.regions[result] = process.pid, region
         return result
 

@@ -70,7 +70,6 @@ class Region(Importer):
         if result:
             yield from self._give_up(task)
             return result
-        self.key = self.keys.add(self)
         return self.key
 
     def _pin_and_map(self, task: Task) -> Step[int]:
@@ -85,7 +84,13 @@ class Region(Importer):
                 self.core.unpin(task, self.attachment)
             return mapping
         self.mapping = mapping
+        self.key = self.keys.add(self)
         return 0
+
+    def notify(self, task: Task) -> Step[None]:
+        """React to a revoke; before the region is complete nobody is told, and its map finds out."""
+        if self.key:
+            yield from super().notify(task)
 
     def _give_up(self, task: Task) -> Step[None]:
         """Undo an attach whose region never was; the caller keeps its reference to the buffer."""

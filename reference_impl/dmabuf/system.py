@@ -151,6 +151,8 @@ class System(ProcessCalls):
         return result
 
     def _add_fence(self, task: Task, process: Process, buffer: DmaBuf, usage: Usage, timeline: int | None) -> int:
+        if not process.alive:
+            return Errno.EINTR
         own = timeline is not None and timeline in self.timelines
         if usage in (Usage.READ, Usage.WRITE) and not own and not buffer.resv.idle(implicit(usage is Usage.WRITE)):
             return Errno.EBUSY
@@ -210,7 +212,7 @@ class System(ProcessCalls):
             yield from buffer.resv.lock(task)
             pending = [fence for fence in buffer.resv.fences(usage) if not fence.signaled]
             buffer.resv.unlock(task)
-            result = self.sync_fops.make(process, pending, fd)
+            result = self.sync_fops.make(task, process, pending, fd)
         self.core.put(task, buffer)
         return result
 
@@ -253,7 +255,7 @@ class System(ProcessCalls):
             return Errno.ENOTTY
         if other is None:
             return Errno.ENOENT
-        return self.sync_fops.make(process, list(dict.fromkeys([*one.fences, *other.fences])), fd)
+        return self.sync_fops.make(task, process, list(dict.fromkeys([*one.fences, *other.fences])), fd)
 
     @by_process
     def sync_status(self, task: Task, process: Process, n: int) -> Step[int]:

@@ -2,7 +2,7 @@
 """Processes: an address space, a table of descriptors, and the calls that run on their behalf."""
 
 from .errno import Errno, Outcome
-from .files import FileTable
+from .files import FileTable, OpenFile
 from .memory_maps import Mm
 from .steps import Task
 
@@ -26,6 +26,14 @@ class Process:
         task = Task(f"{name}@{self.pid}", self)
         self.tasks.add(task)
         return task
+
+    def publish(self, task: Task, n: int, file: OpenFile, cloexec: bool = False) -> None:
+        """Let `n`, which is reserved, name `file`; a process that was killed meanwhile closes it at once."""
+        if self.alive:
+            self.files.publish(n, file, cloexec)
+        else:
+            self.files.unreserve(n)
+            file.put(task)
 
     def interrupt(self, signal: Errno | Outcome = Errno.EINTR) -> None:
         """Wake whatever sleeps in a call of this process; the call returns `signal`."""
