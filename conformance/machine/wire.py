@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What host and agent say to each other, as bytes: guest/agent.c and guest/abi.h have the same layouts."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+DEVICES, HARDWARE, QUEUES, FAILURES = 4, 16, 24, 4
+PROCESSES, MESSAGES, WAITERS = 8, 8, 8
+MOST_STEPS = 256
+ANYBODY = 255  # who makes a step that is of no process
+FAULTED, DIED = 2000, 3000  # results of a step that ended by a signal: minus that and the signal
+NO_HARDWARE = 255
+
+
+class Op(IntEnum):
+    """What a step does."""
+
+    OPEN = 0
+    CLOSE = 1
+    DUP = 2
+    SEND = 3
+    RECEIVE = 4
+    DISCARD = 5
+    IOCTL = 6
+    MMAP = 7
+    MUNMAP = 8
+    MPROTECT = 9
+    GROW = 10
+    MOVE = 11
+    DONT_UNMAP = 12
+    TOUCH = 13
+    POLL = 14
+    WAKE = 15
+    FORK = 16
+    EXEC = 17
+    EXIT = 18
+    EVENT = 19
+    READ = 20
+    WRITE = 21
+
+
+class Event(IntEnum):
+    """What a step of kind EVENT asks of the provider."""
+
+    ALLOC = 0
+    REGISTER = 1
+    REMOVE = 2
+    COMPLETE = 3
+    HW_ERROR = 4
+    FORGET = 5
+    RESET = 6
+    PAUSE = 7
+    RESUME = 8
+
+
+FAILURE_NAMES = (
+    "",
+    "alloc.allocation",
+    "open.allocation",
+    "mmap.allocation",
+    "cdev_alloc",
+    "device_add",
+    "iommu_dev_enable_feature",
+    "iommu_sva_bind_device",
+    "iommu_sva_get_pasid",
+    "get_queue",
+    "start_queue",
+    "mmap",
+    "ioctl",
+)
+ABSENT_NAMES = (
+    "get_available_instances is absent",
+    "ioctl is absent",
+    "mmap is absent",
+    "isolate_err_threshold_read is absent",
+    "isolate_err_threshold_write is absent",
+)
+# What the modules notice, bit by bit.
+WRONG = (
+    "uacce.I01: a hardware queue was put that the queue does not own",
+    "uacce.I02: a hardware queue was put while it ran",
+    "uacce.I03: a callback was made on a queue that owns no hardware queue",
+    "uacce.I04: a callback was made after the device was removed",
+    "uacce.I32: a hardware queue was started that ran",
+    "uacce.I32: a hardware queue was stopped that did not run",
+    "uacce.I15: memory was freed that uacce does not own (any more)",
+    "uacce.I06: a bond was given back that does not exist (any more)",
+    "uacce.I01: a queue was given a second hardware queue",
+)
+
+STEP = struct.Struct("<BBBBIIi4B4BI")
+SETUP = struct.Struct(f"<II{HARDWARE}B")
+HEADER = struct.Struct("<IHHHHHH")
+DEVICE = struct.Struct("<6B2xI")
+QUEUE = struct.Struct("<I6B2x")
+ANSWER = struct.Struct("<iI")
+WHOLE_STATE = HEADER.size + DEVICES * DEVICE.size + QUEUES * QUEUE.size
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a batch; what its numbers mean depends on `op` (guest/agent.c, perform)."""
+
+    op: Op
+    who: int = ANYBODY
+    a: int = 0
+    b: int = 0
+    c: int = 0
+    d: int = 0
+    expected: int = 0
+    failures: tuple[tuple[int, int], ...] = ()  # what fails meanwhile, with its errno
+    absent: int = 0  # callbacks that are absent meanwhile: bits
+
+    def pack(self) -> bytes:
+        """As the agent reads it."""
+        which = [f for f, _ in self.failures] + [0] * (FAILURES - len(self.failures))
+        errors = [e for _, e in self.failures] + [0] * (FAILURES - len(self.failures))
+        head = (self.op, self.who, self.a, self.b, self.c, self.d, self.expected)
+        return STEP.pack(*head, *which, *errors, self.absent)
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """A device as the provider sees it."""
+
+    life: int = 0
+    sva: int = 0
+    stopped: int = 0
+    isolated: int = 0
+    threshold: int = 0
+    errors: int = 0
+    number: int = 0  # of the device node: major << 20 | minor
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """A live struct uacce_queue."""
+
+    serial: int
+    state: int
+    hardware: int
+    bonded: int
+    ready: int
+    mmio: int
+    dus: int
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that the modules can see."""
+
+    wrong: int = 0
+    live_devices: int = 0
+    regions: int = 0
+    bonds: int = 0
+    used: int = 0  # hardware queues that are given
+    unnamed: int = 0  # live queues that never got a hardware queue
+    devices: tuple[DeviceState, ...] = ()
+    queues: tuple[QueueState, ...] = field(default=())
+
+    @property
+    def alive(self) -> int:
+        """Live objects of uacce, of any kind."""
+        return self.live_devices + self.regions + self.bonds + self.used + self.unnamed + len(self.queues)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> State:
+        """What the agent sent."""
+        *head, queues = HEADER.unpack_from(data)
+        at = HEADER.size
+        devices = tuple(DeviceState(*DEVICE.unpack_from(data, at + i * DEVICE.size)) for i in range(DEVICES))
+        at += DEVICES * DEVICE.size
+        found = tuple(QueueState(*QUEUE.unpack_from(data, at + i * QUEUE.size)) for i in range(queues))
+        return cls(*head, devices, found)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The result of a step, and the state after it if that is a new one."""
+
+    result: int
+    state: State | None
+
+
+def unpack_answers(data: bytes) -> tuple[list[Answer], str]:
+    """The answers of a batch, and what the kernel wrote to its log at warning or above."""
+    made, used = struct.unpack_from("<II", data)
+    at, end = 8, 8 + used
+    answers = []
+    for _ in range(made):
+        result, size = ANSWER.unpack_from(data, at)
+        at += ANSWER.size
+        answers.append(Answer(result, State.unpack(data[at : at + size]) if size else None))
+        at += size
+    return answers, data[end:].decode(errors="replace")
