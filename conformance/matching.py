@@ -39,12 +39,21 @@ class Matcher:
         for way, call, one in zip(joint.ways, calls, seen, strict=True):
             if not answers(way, call, one.result) or self.otherwise(way, one, names):
                 return
-        for named in self._all_named(joint, seen, self.kept(names, joint.freed)):
+        kept = self.kept(names, joint.freed)
+        if len(kept) < len(names) and self._outlives(seen, {n for n, _ in names} - {n for n, _ in kept}):
+            return
+        for named in self._all_named(joint, seen, kept):
             bound: Names | None = named
             for one in seen:
                 bound = bound if bound is None or not one.state else self.cells(joint.after, one.state, bound)
             if bound is not None:
                 yield Candidate(joint.after, bound)
+
+    @staticmethod
+    def _outlives(seen: Sequence[Observation], gone: set[str]) -> bool:
+        """Was something seen of an object that ceased to exist, unless its name was given again?"""
+        gone = gone.difference(*(one.created for one in seen))
+        return any(cell.partition(".")[0] in gone for one in seen for cell in one.state)
 
     def otherwise(self, way: Way, seen: Observation, names: Names) -> str:
         """What the environment chose otherwise than was seen; empty: nothing that was seen."""

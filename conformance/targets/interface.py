@@ -11,7 +11,7 @@ by their errno name (`EBUSY`) or as `accelspec.spec.language` calls them (`OK`, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -133,4 +133,28 @@ class Concurrent(Target, Protocol):
         same schedule gives the same run. What is seen of the state is seen at the end, and said with the second answer.
         Calls that wait for each other for ever both answer `HANG`.
         """
+        ...
+
+
+class Draft(Protocol):
+    """Calls that go to a target together, without a wait for each answer."""
+
+    def add(self, call: Call, result: str) -> tuple[str, ...]:
+        """One more call, and the result that is expected of it.  Answers the names of what it will create then."""
+        ...
+
+    def send(self) -> Sequence[Observation]:
+        """Make the calls in their order, up to and with the first that has another result: what was seen of each.
+
+        Those after it are not made.
+        """
+        ...
+
+
+@runtime_checkable
+class Ahead(Target, Protocol):
+    """A target to which a way is long: calls are drawn ahead of their answers and sent together."""
+
+    def draft(self) -> Draft:
+        """A new one; it is sent before any other call is made, or never."""
         ...

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from .interface import Target, TargetError
 
-FORMS = "reference, python:MODULE:FACTORY or process:COMMAND"
+FORMS = "reference, kernel, python:MODULE:FACTORY or process:COMMAND"
 
 
 def open_target(text: str, machine: str, revision: str, options: Mapping[str, str] | None = None) -> Target:
-    """The target that `text` names: `reference`, `python:MODULE:FACTORY` or `process:COMMAND`.
+    """The target that `text` names: `reference`, `kernel`, `python:MODULE:FACTORY` or
+    `process:COMMAND`.
 
     `options` are the target's own: `faults` (names, a comma between them) for the reference, `timeout` (seconds) for a
     process, and whatever a factory or a child understands.  Raises TargetError.
@@ -22,6 +23,10 @@ def open_target(text: str, machine: str, revision: str, options: Mapping[str, st
             from .reference import open_reference
 
             return open_reference(machine, revision, options)
+        case "kernel" if not rest:
+            from .kernel import Kernel
+
+            return Kernel(machine, revision, options)
         case "python":
             from .python import from_factory
 

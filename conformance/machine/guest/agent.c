@@ -51,6 +51,9 @@ enum { FIRST_FD = 100, SHARED_FD = 900, CONTROL_FD, WAITER_FD, MESSAGE_FD = WAIT
 enum op { OPEN, CLOSE, DUP, SEND, RECEIVE, DISCARD, IOCTL, MMAP, MUNMAP, MPROTECT, GROW, MOVE, DONT_UNMAP, TOUCH, POLL, WAKE,
 	  FORK, EXEC, EXIT, EVENT, READ, WRITE };
 
+/* The end of a step that is left to the router. */
+enum left { NOTHING, REAP, SLEEP };
+
 /* The host's conformance/machine/wire.py packs it. */
 struct step {
 	uint8_t op, who, a, b;
@@ -67,7 +70,7 @@ struct answer {
 static struct shared {
 	uint32_t turn[PROCESSES + 1];
 	int32_t pid[PROCESSES];
-	uint32_t next, count, stopped, forking;
+	uint32_t next, count, stopped, left;
 	struct step steps[STEPS];
 	struct accelspec_state state;
 	uint32_t used;
@@ -258,7 +261,7 @@ static long moved(char *at, long length, long longer, int flags)
 
 static long perform(const struct step *s)
 {
-	int prot = PROT_READ | PROT_WRITE, fd = FIRST_FD + s->a, i;
+	int prot = PROT_READ | PROT_WRITE, a = s->a, fd = FIRST_FD + a, i;
 	struct accelspec_event e = { s->c, s->d };
 	char self[] = { '0' + me, 0 };
 	long r;
@@ -301,9 +304,9 @@ static long perform(const struct step *s)
 	case FORK:
 		r = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 		if (r > 0)
-			shared->pid[s->a] = r;
+			shared->pid[a] = r;
 		if (!r)
-			me = s->a;
+			me = a;	/* the step itself may be another one by now */
 		return r < 0 ? -errno : 0;
 	case EXEC:
 		for (i = 0; i < 16; i++)
@@ -383,8 +386,8 @@ static int owner(const struct step *s)
 	return s->op == DISCARD || s->op == WAKE ? ROUTER : s->who == ANYBODY ? me : s->who;
 }
 
-/* Make the steps that are one's own, as long as it is one's turn. */
-static void take_turn(void)
+/* Make the steps that are one's own, as long as it is one's turn; 0: it still is, and nothing is left to do. */
+static int take_turn(void)
 {
 	while (shared->next < shared->count && !shared->stopped) {
 		const struct step *s = &shared->steps[shared->next];
@@ -392,30 +395,31 @@ static void take_turn(void)
 
 		if (owner(s) != me) {
 			give(owner(s));
-			return;
+			return 1;
 		}
 		if (armed(s))
 			ioctl(CONTROL_FD, ACCELSPEC_IOC_ARM, &s->arm);
 		if (s->op == EXIT || (s->op == POLL && s->b)) {
 			r = s->op == POLL ? perform(s) : 0;
 			if (s->op == EXIT || r == 3) {
-				shared->forking = s->op == EXIT ? 1 : 2;
+				shared->left = s->op == EXIT ? REAP : SLEEP;
 				give(ROUTER);
 				if (s->op == EXIT)
 					_exit(0);
-				return;
+				return 1;
 			}
 		} else {
 			int before = me;
 
 			r = perform(s);
 			if (me != before)
-				return;	/* the child: its turn comes */
+				return 1;	/* the child: its turn comes */
 		}
 		answer(s, r);
 	}
 	if (me != ROUTER)
 		give(ROUTER);
+	return 0;
 }
 
 static void process(void)
@@ -428,23 +432,21 @@ static void process(void)
 
 static void run_batch(void)
 {
-	shared->next = shared->stopped = shared->used = shared->forking = 0;
-	for (take_turn(); shared->next < shared->count && !shared->stopped; take_turn()) {
+	shared->next = shared->stopped = shared->used = shared->left = 0;
+	while (take_turn()) {
 		const struct step *s;
 		int status;
 
 		wait_for_turn();
-		if (!shared->forking)
-			continue;
 		s = &shared->steps[shared->next];
-		if (shared->forking == 1) {
+		if (shared->left == REAP) {
 			waitpid(shared->pid[s->who], &status, 0);
 			shared->pid[s->who] = 0;
 			answer(s, 0);
-		} else {
+		} else if (shared->left == SLEEP) {
 			answer(s, sleeper(s->c));
 		}
-		shared->forking = 0;
+		shared->left = 0;
 	}
 }
 
