@@ -9,7 +9,7 @@ budgets are given.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -23,11 +23,11 @@ from .disagreement import Disagreement
 from .oracle import LostTrack, Oracle
 from .recording import EXPLAINED, End, Performed, Recording
 from .replaying import Failing, Names, ReplayError, again, rerun
-from .session import Disagreed, Session
+from .session import MOST_AHEAD, Disagreed, Session
 from .shrinking import Shrinker
 from .stateful import explore
 from .steering import Steering
-from .targets import System, Target
+from .targets import Call, System, Target
 
 MAX_STEPS = 2000
 LENGTHS = (10, 60)  # calls of a run before its drain, at least and at most
@@ -157,12 +157,8 @@ class Campaign:
         try:
             self.session.begin(system)
             self._follow(known[1] if known else ())
-            for _ in range(self.random.randint(*LENGTHS)):
-                if self.budget.stop():
-                    return None
-                if not self._one_step():
-                    break
-                self._remember(system)
+            if not self._walk(system, self.random.randint(*LENGTHS)):
+                return None
             self.session.drain()
         except LostTrack:
             self.result.lost += 1
@@ -172,6 +168,24 @@ class Campaign:
         if self.result.examples % 100 == 0:
             self.budget.tell(f"{self.result.steps} steps, {self.result.examples} runs")
         return None
+
+    def _walk(self, system: System, steps: int) -> bool:
+        """Random calls; False: the budget is spent."""
+        while steps > 0:
+            if self.budget.stop():
+                return False
+            made = 0
+            if self.session.far is None:
+                made = int(self._one_step())
+                self._remember(system)
+            else:
+                for _ in self.session.ahead(lambda: self.steering.draw(self.random), min(steps, MOST_AHEAD)):
+                    made += 1
+                    self._remember(system)
+            if not made:
+                return True
+            steps -= made
+        return True
 
     def _one_step(self) -> bool:
         """A call, or now and then two at once; False: there is none to be made."""
@@ -200,10 +214,21 @@ class Campaign:
 
     def _follow(self, calls: Iterable[Performed]) -> None:
         """Make the calls of an earlier run again, as far as they are offered."""
+        if self.session.far is not None:  # it gives the same names again
+            self._follow_ahead(iter([recorded.call for recorded in calls]))
+            return
         names = Names()
         for recorded in calls:
             if again(self.session, recorded, names):
                 return
+
+    def _follow_ahead(self, calls: Iterator[Call]) -> None:
+        def draw() -> Call | None:
+            call = next(calls, None)
+            return None if call is None or self.oracle.refuses(call) else call
+
+        while list(self.session.ahead(draw)):
+            pass
 
     def _report(self, found: Failing) -> None:
         """Shrink a finding and record it."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from accelspec.model.trace import State
@@ -15,9 +15,10 @@ from .disagreement import Disagreement
 from .matching import Candidate
 from .oracle import Oracle
 from .recording import Met, Performed
-from .targets import Call, Concurrent, Observation, System, Target
+from .targets import Ahead, Call, Concurrent, Draft, Observation, System, Target
 
 MOST_DRAIN = 200  # calls
+MOST_AHEAD = 64  # calls that are drawn before the answers to them are known
 
 
 class Disagreed(Exception):
@@ -50,12 +51,14 @@ class Session:
         init=False
     )  # what both specification and target know, in the specification's order
     concurrent: Concurrent | None = field(init=False)  # the target, if it can make two calls at once
+    far: Ahead | None = field(init=False)  # the target, if calls are to be drawn ahead of their answers
     _releases: list[str] = field(default_factory=list)  # operations that gave something back, the useful ones first
 
     def __post_init__(self) -> None:
         known = self.target.operations
         self.operations = [op for op in self.oracle.spec.operations() if known is None or op in known]
         self.concurrent = self.target if isinstance(self.target, Concurrent) else None
+        self.far = self.target if isinstance(self.target, Ahead) else None
         self._failures = self.target.failures
 
     def begin(self, system: System) -> None:
@@ -66,12 +69,45 @@ class Session:
 
     def perform(self, call: Call) -> Performed:
         """One call."""
-        seen = self.target.perform(call)
+        return self._judge(call, self.target.perform(call))
+
+    def _judge(self, call: Call, seen: Observation) -> Performed:
         done = self.oracle.step(call, seen)
         if isinstance(done, Disagreement):
             raise Disagreed(done)
         self.coverage.took(self.oracle.took, succeeded(seen))
         return done
+
+    def ahead(self, draw: Callable[[], Call | None], most: int = MOST_AHEAD) -> Iterator[Performed]:
+        """Up to `most` calls of a target that is far away: drawn as if each answered as the specification foretells,
+        made together, and then judged one by one.  The target ends at the first that answers otherwise.
+        """
+        assert self.far is not None
+        draft, calls, now = self.far.draft(), list[Call](), self.oracle.candidates
+        while len(calls) < most and (call := draw()) is not None:
+            calls.append(call)
+            after = self._foretold(call, draft)
+            if after is None:
+                break
+            self.oracle.candidates = (after,)
+        self.oracle.candidates = now
+        for call, seen in zip(calls, draft.send(), strict=False):
+            yield self._judge(call, seen)
+
+    def _foretold(self, call: Call, draft: Draft) -> Candidate | None:
+        """The call is added to the draft; the state that will explain its likeliest answer, None where that is open."""
+        candidate = self.oracle.candidates[0]
+        offer = self.oracle.offer(call, candidate)
+        assert not isinstance(offer, str)
+        way = offer.ways[0]
+        failed = way.last_failure
+        if way.outcome is Errno.CALLBACK and failed is None:
+            draft.add(call, Errno.EBUSY.name)
+            return None
+        result = call.fails[failed] if way.outcome is Errno.CALLBACK and failed else way.outcome.name
+        created = draft.add(call, result)
+        names = self.oracle.matcher.named(way, created, self.oracle.matcher.kept(candidate.names, way.freed))
+        return next((Candidate(way.after, n) for n in names), None)
 
     def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> Performed:
         """Two calls at once, of a target that can; counts as two."""
@@ -114,16 +150,24 @@ class Session:
 
         a leak is a finding.
         """
-        order = self._releases or self.operations
         for _ in range(MOST_DRAIN):
-            call = next(self._releasing(order), None) or next(self._releasing(self.operations), None)
-            if call is None:
+            released = list(self.ahead(self._release)) if self.far else [self.perform(c) for c in self._one_release()]
+            for done in released:
+                if done.call.operation not in self._releases:
+                    self._releases.append(done.call.operation)
+            if not released:
                 break
-            self.perform(call)
-            if call.operation not in self._releases:
-                self._releases.append(call.operation)
         if (leak := self.oracle.leftovers(self.target.leftovers())) is not None:
             raise Disagreed(leak)
+
+    def _one_release(self) -> list[Call]:
+        call = self._release()
+        return [] if call is None else [call]
+
+    def _release(self) -> Call | None:
+        """A call after which certainly less is in use."""
+        order = self._releases or self.operations
+        return next(self._releasing(order), None) or next(self._releasing(self.operations), None)
 
     def _releasing(self, operations: Sequence[str]) -> Iterator[Call]:
         """The calls after which certainly less is in use."""

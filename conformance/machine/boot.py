@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest under qemu: booted once, its state kept in a file, restored from there whenever a fresh one is wanted.
 
-Software emulation is what works everywhere.  `kvm` is used only where a boot proved that it works: an open /dev/kvm alone
-says nothing.  A guest has no network.
+Software emulation is what works everywhere.  `kvm` is used only where a boot proved that it works: a /dev/kvm that can be
+opened says nothing.  A guest has no network.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Guest:
 
 @dataclass
 class Machine:
-    """Guests of one image: the first boots, loads the modules and is kept in a file; all others are restored from it."""
+    """Guests of one image: the first boots, loads the modules and is kept in a file, from which all are restored."""
 
     image: Image
     accelerator: str = "tcg"
@@ -220,7 +220,7 @@ def start(image: Image) -> Machine:
 
 
 def kvm_boots(image: Image) -> bool:
-    """Did a boot with /dev/kvm succeed, now or earlier?  Tried once, and only where the processor has the extensions."""
+    """Did a boot with /dev/kvm succeed?  Tried once, and only where the processor has the extensions."""
     verdict = image.folder / "kvm"
     if not verdict.exists():
         flags = Path("/proc/cpuinfo").read_text(errors="replace").split()

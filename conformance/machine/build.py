@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernel, modules and initial file system of a guest, made from the distribution's packages into the user's cache.
 
-    cache/RELEASE/         bzImage, source/uacce.c, build/ (headers and build tools): made once
-    cache/RELEASE/parts-X/ modules, initrd, snapshot: made again when a part changes; X is a hash of the parts
+cache/RELEASE/         bzImage, source/uacce.c, build/ (headers and build tools): made once
+cache/RELEASE/parts-X/ modules, initrd, snapshot: made again when a part changes; X is a hash of the parts
 """
 
 from __future__ import annotations
@@ -174,7 +174,9 @@ def _run(command: list[str], failing: str) -> None:
     if done.returncode:
         lines = (done.stderr + done.stdout).splitlines()
         errors = [re.sub(r"\S*/work/", "", line) for line in lines if "error" in line.lower()]
-        raise Missing(f"{failing}: {errors[0].strip() if errors else (lines or ['no message'])[-1]}\n" + "\n".join(errors[1:5]))
+        raise Missing(
+            f"{failing}: {errors[0].strip() if errors else (lines or ['no message'])[-1]}\n" + "\n".join(errors[1:5])
+        )
 
 
 def _hash(paths: Iterable[Path], *more: object) -> str:

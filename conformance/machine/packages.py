@@ -128,7 +128,9 @@ def unpack_source(package: Path, to: Path, wanted: Sequence[str]) -> None:
     patterns = [f"*/{name}" for name in wanted]
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as reader:
         outer = subprocess.Popen(
-            ["tar", "-xO", "--wildcards", "./usr/src/linux-source-*.tar.xz"], stdin=reader.stdout, stdout=subprocess.PIPE
+            ["tar", "-xO", "--wildcards", "./usr/src/linux-source-*.tar.xz"],
+            stdin=reader.stdout,
+            stdout=subprocess.PIPE,
         )
         with outer:
             command = ["tar", "-xJ", "-C", str(to), "--strip-components=1", "--wildcards", *patterns]

@@ -14,7 +14,7 @@ import msgspec
 
 from ..machine import Crashed, Guest, Machine, Parts, Silent, build, start, wire
 from .interface import Call, Observation, System, TargetError
-from .kernel_calls import ABSENT, EVENTS, FAILURES, WRITTEN, ATTRIBUTES, Book, cells, index, observed
+from .kernel_calls import ABSENT, ATTRIBUTES, EVENTS, FAILURES, WRITTEN, Book, cells, index, observed
 
 OPTIONS = {"uacce-source": "uacce_source", "provider": "provider", "kernel-image": "kernel_image", "module": "modules"}
 AT_MOST = {
@@ -232,4 +232,3 @@ def last_words(console: str) -> str:
     marks = ("BUG:", "Oops", "kernel BUG", "general protection", "Kernel panic", "RIP: 0010:")
     told = [line.strip() for line in lines if any(mark in line for mark in marks)]
     return " | ".join(told[:5] or lines[-5:])
-

@@ -168,9 +168,7 @@ class Book:
         return Step(op, p.process, p.first, p.pages, p.mapping)
 
     def _poll(self, process: str, fd: str, block: str) -> Step:
-        return Step(
-            Op.POLL, index(process), index(fd), int(block == "True"), free(self.waiters, wire.WAITERS)
-        )
+        return Step(Op.POLL, index(process), index(fd), int(block == "True"), free(self.waiters, wire.WAITERS))
 
     def _wake_up(self, waiter: str) -> Step:
         return Step(Op.WAKE, a=self.waiters[waiter])
@@ -322,4 +320,3 @@ def observed(call: Call, book: Book, answer: wire.Answer, before: wire.State, no
         alarms.append(f"the process was killed by signal {-answer.result - wire.DIED}")
     picked = chosen(call, after, created) if result == "OK" else {}
     return Observation(result, created, picked, dict(now), tuple(alarms))
-

@@ -71,6 +71,7 @@ class Queues(Isolation):
     def behind(self, f: File) -> Queue:
         q = choose(q for q in Queue if q.file is f)
         assert q is not None, "uacce.I05"
+        assert q.device.life is not FREED, "uacce.I22"  # its mutex and callbacks are looked at
         return q
 
     def dead(self, q: Queue) -> bool:
@@ -134,6 +135,7 @@ class Queues(Isolation):
     def release(self, f: File) -> None:
         """uacce_fops_release: under the device's mutex."""
         wait_until(not any(q.file is f and q.device.mutex for q in Queue))
+        assert not any(q.file is f and q.device.life is FREED for q in Queue), "uacce.I22"  # mutex and list are its
         for q in Queue:
             if q.file is f:
                 self.give_up(q)

@@ -54,8 +54,14 @@ void accelspec_arm(const struct accelspec_arm *arm)
 }
 EXPORT_SYMBOL_GPL(accelspec_arm);
 
+/* A region that a run has leaked is freed, so that the next one begins with nothing. */
 void accelspec_begin(u32 how_many)
 {
+	int i;
+
+	for (i = 0; i < OBJECTS; i++)
+		if (objects[i].at && objects[i].size == sizeof(struct uacce_qfile_region))
+			accelspec_free(objects[i].at);
 	memset(&armed, 0, sizeof(armed));
 	minors = how_many;
 	wrong = 0;
