@@ -27,6 +27,7 @@ COMMANDS = {
     "explore": "engines",
     "fuzz": "driving",
     "replay": "driving",
+    "kernel": "kernel",
     "matrix": "engines",
     "explain": "engines",
     "compare": "looking",

@@ -23,12 +23,14 @@ from ..report import render, text
 from ..results import ResultFile, exit_code
 from ..tasks import Engine, Task
 from .engines import FORMS, command_line, done, tasks_for
+from .kernel import given_parts, kernel_parts
 from .options import budgets, fuzzing, open_outputs, outputs, selected, subjects
 from .running import Work, compiled
 
 
 def of_target(f: click.decorators.FC) -> click.decorators.FC:
     """`--target` and its options."""
+    f = kernel_parts(f)
     f = click.option(
         "--target-option", "options", multiple=True, metavar="NAME=VALUE", help="Handed to the target; may be repeated."
     )(f)
@@ -40,12 +42,12 @@ def of_target(f: click.decorators.FC) -> click.decorators.FC:
         default="reference",
         show_default=True,
         metavar="TARGET",
-        help="reference, python:MODULE:FACTORY, or process:COMMAND.",
+        help="reference, kernel, python:MODULE:FACTORY, or process:COMMAND.",
     )(f)
 
 
 def parse_options(options: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """NAME=VALUE pairs.
+    """NAME=VALUE pairs, and those that have an option of the command of their own.
 
     Raises:
         BadInput: one of them is none.
@@ -56,7 +58,7 @@ def parse_options(options: Sequence[str]) -> tuple[tuple[str, str], ...]:
         if not equals or not name:
             raise BadInput(f"target option {option!r} is not NAME=VALUE", "Write for example --target-option timeout=5")
         pairs.append((name, value))
-    return tuple(pairs)
+    return (*pairs, *given_parts().items())
 
 
 def base_revision(entry: Entry, machines: Catalogue) -> str:

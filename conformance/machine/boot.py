@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest under qemu: booted once, its state kept in a file, restored from there whenever a fresh one is wanted.
 
-Software emulation is what works everywhere.  `kvm` is used only where a boot proved that it works: a /dev/kvm that can be
-opened says nothing.  A guest has no network.
+Software emulation works everywhere and is the default.  `kvm` is used only where a boot proved that it works.
+A guest has no network.
 """
 
 from __future__ import annotations

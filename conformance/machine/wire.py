@@ -169,12 +169,12 @@ class State:
     @classmethod
     def unpack(cls, data: bytes) -> State:
         """What the agent sent."""
-        *head, queues = HEADER.unpack_from(data)
+        wrong, live, regions, bonds, used, unnamed, queues = HEADER.unpack_from(data)
         at = HEADER.size
         devices = tuple(DeviceState(*DEVICE.unpack_from(data, at + i * DEVICE.size)) for i in range(DEVICES))
         at += DEVICES * DEVICE.size
         found = tuple(QueueState(*QUEUE.unpack_from(data, at + i * QUEUE.size)) for i in range(queues))
-        return cls(*head, devices, found)
+        return cls(wrong, live, regions, bonds, used, unnamed, devices, found)
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,10 @@ class Kernel:
             return {"File": found["File"]}
         return found
 
+    def read(self, path: str) -> str:
+        """A file of the guest."""
+        return self._running().read(path)
+
     def close(self) -> None:
         """As in `Target`."""
         self._end()
