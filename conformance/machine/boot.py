@@ -8,12 +8,10 @@ A guest has no network.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import select
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -30,8 +28,8 @@ from .build import Image
 MEMORY = 128  # MiB
 BOOT_SECONDS = 120.0
 ANSWER_SECONDS = 20.0
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")  # no guest outlives the process that started it
 GREETING = b"accelspec agent 1"
-MODULE_TAINTS = ("taints kernel", "module verification failed")  # said once while the modules are loaded
 KERNEL_ARGUMENTS = (
     "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr random.trust_cpu=on i8042.noaux i8042.nokbd "
     "tsc=reliable no_timer_check"
@@ -63,11 +61,7 @@ class Guest:
                 command += ["-incoming", f"exec:cat {snapshot}"]
             with (self._folder / "errors").open("wb") as errors:
                 self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=errors,
-                    preexec_fn=_die_with_parent,
+                    [*DIES_WITH_US, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
                 )
             try:
                 self._channel, _ = listener.accept()
@@ -292,8 +286,3 @@ class _Monitor:
     def close(self) -> None:
         self._file.close()
         self._socket.close()
-
-
-def _die_with_parent() -> None:
-    """No guest outlives us."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

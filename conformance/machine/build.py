@@ -30,6 +30,7 @@ accelspec_provider-y := provider.o
 ccflags-y := -DCONFIG_UACCE=1 -I$(src)
 CFLAGS_uacce.o := -include $(src)/shim.h -DACCELSPEC_REDIRECT
 """
+WORK = "work"  # where the modules are built
 FOLDERS = ("dev", "proc", "sys", "modules")
 KEPT = 4  # sets of parts of a release; a snapshot takes about 130 MB
 
@@ -145,7 +146,7 @@ def _take_apart(release: Release, base: Path, tell: Callable[[str], None]) -> No
 
 def _make(parts: Parts, base: Path, folder: Path, own: set[str]) -> None:
     """Modules, agent and initial file system, in an empty folder."""
-    work = folder / "work"
+    work = folder / WORK
     work.mkdir()
     for path in (*(HERE / "provider").glob("*.[ch]"), HERE / "guest" / "abi.h"):
         shutil.copy(path, work)
@@ -173,7 +174,7 @@ def _run(command: list[str], failing: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
     if done.returncode:
         lines = (done.stderr + done.stdout).splitlines()
-        errors = [re.sub(r"\S*/work/", "", line) for line in lines if "error" in line.lower()]
+        errors = [re.sub(rf"\S*/{WORK}/", "", line) for line in lines if "error" in line.lower()]
         raise Missing(
             f"{failing}: {errors[0].strip() if errors else (lines or ['no message'])[-1]}\n" + "\n".join(errors[1:5])
         )

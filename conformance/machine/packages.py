@@ -27,6 +27,7 @@ TOOLS = {
     "ld": "binutils",
     "xz": "xz-utils",
     "tar": "tar",
+    "setpriv": "util-linux",
     "dpkg-deb": "dpkg",
     "apt-get": "apt",
 }

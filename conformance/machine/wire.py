@@ -40,6 +40,7 @@ class Op(IntEnum):
     EVENT = 19
     READ = 20
     WRITE = 21
+    MMAP_HELD = 22  # answered before it is made: between a PAUSE and a RESUME
 
 
 class Event(IntEnum):
@@ -54,6 +55,7 @@ class Event(IntEnum):
     RESET = 6
     PAUSE = 7
     RESUME = 8
+    HELD = 9  # waits until an mmap is held
 
 
 FAILURE_NAMES = (

@@ -84,15 +84,15 @@ class Book:
         if make is not None:
             step = make(*call.args)
         elif call.operation in EVENTS:
-            value = int(call.args[1] == "True") if len(call.args) > 1 else 0
-            step = Step(Op.EVENT, a=EVENTS[call.operation], c=index(call.args[0]), d=value)
+            which, *more = call.args
+            step = Step(Op.EVENT, a=EVENTS[call.operation], c=index(which), d=int(more == ["True"]))
         else:
             step = Step(Op.READ, a=index(call.args[0]), b=ATTRIBUTES[call.operation])
         failures = []
         for name, error in call.fails.items():
-            which = FAILURES.get(f"{call.operation}.{name}", FAILURES.get(name))
-            if which is not None:
-                failures.append((which, getattr(errno, error, errno.EIO)))
+            failure = FAILURES.get(f"{call.operation}.{name}", FAILURES.get(name))
+            if failure is not None:
+                failures.append((failure, getattr(errno, error, errno.EIO)))
             elif name in WRITTEN:
                 step = replace(step, c=WRITTEN[name])
         absent = sum(ABSENT.get(name, 0) for name in call.fails)

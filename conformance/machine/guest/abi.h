@@ -102,6 +102,7 @@ struct accelspec_state {
 #define ACCELSPEC_IOC_RESET	_IOW('A', 10, struct accelspec_event)
 #define ACCELSPEC_IOC_PAUSE	_IOW('A', 11, struct accelspec_event)	/* hold the next mmap between driver and link */
 #define ACCELSPEC_IOC_RESUME	_IOW('A', 12, struct accelspec_event)
+#define ACCELSPEC_IOC_HELD	_IOW('A', 13, struct accelspec_event)	/* wait until one is held */
 
 /* The command of the queue files that reaches the provider's ioctl callback, and does nothing. */
 #define ACCELSPEC_IOC_NOTHING	_IO('W', 0x20)

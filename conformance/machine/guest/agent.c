@@ -49,7 +49,7 @@
 enum { FIRST_FD = 100, SHARED_FD = 900, CONTROL_FD, WAITER_FD, MESSAGE_FD = WAITER_FD + 2 };
 
 enum op { OPEN, CLOSE, DUP, SEND, RECEIVE, DISCARD, IOCTL, MMAP, MUNMAP, MPROTECT, GROW, MOVE, DONT_UNMAP, TOUCH, POLL, WAKE,
-	  FORK, EXEC, EXIT, EVENT, READ, WRITE };
+	  FORK, EXEC, EXIT, EVENT, READ, WRITE, MMAP_HELD };
 
 /* The end of a step that is left to the router. */
 enum left { NOTHING, REAP, SLEEP };
@@ -85,7 +85,7 @@ static const char *const nodes[] = { "/nodes/0", "/nodes/1", "/nodes/2", "/nodes
 static const char *const attributes[] = { "isolate", "isolate_strategy", "available_instances" };
 static const char *const written[] = { "0", "1", "2", "many", "65536" };
 static const unsigned long events[] = { ACCELSPEC_IOC_ALLOC, ACCELSPEC_IOC_REGISTER, ACCELSPEC_IOC_REMOVE, ACCELSPEC_IOC_COMPLETE,
-	ACCELSPEC_IOC_HW_ERROR, ACCELSPEC_IOC_FORGET, ACCELSPEC_IOC_RESET, ACCELSPEC_IOC_PAUSE, ACCELSPEC_IOC_RESUME };
+	ACCELSPEC_IOC_HW_ERROR, ACCELSPEC_IOC_FORGET, ACCELSPEC_IOC_RESET, ACCELSPEC_IOC_PAUSE, ACCELSPEC_IOC_RESUME, ACCELSPEC_IOC_HELD };
 
 static long result(long r)
 {
@@ -282,6 +282,7 @@ static long perform(const struct step *s)
 	case IOCTL:
 		return result(ioctl(fd, (unsigned long)s->c, 0));
 	case MMAP:
+	case MMAP_HELD:
 		return mmap(page(s->c, 0), 2 * PAGE, prot, (s->b ? MAP_PRIVATE : MAP_SHARED) | MAP_FIXED_NOREPLACE, fd,
 			    s->d * PAGE) == MAP_FAILED ? -errno : 0;
 	case MUNMAP:
@@ -408,6 +409,13 @@ static int take_turn(void)
 					_exit(0);
 				return 1;
 			}
+		} else if (s->op == MMAP_HELD) {	/* others act while it is held */
+			struct step held = *s;
+
+			answer(s, 0);
+			give(ROUTER);
+			perform(&held);
+			return 1;
 		} else {
 			int before = me;
 

@@ -400,6 +400,8 @@ static long event(unsigned int cmd, const struct accelspec_event *e)
 	case ACCELSPEC_IOC_RESUME:
 		accelspec_pause(cmd == ACCELSPEC_IOC_PAUSE);
 		return 0;
+	case ACCELSPEC_IOC_HELD:
+		return accelspec_wait_until_held();
 	}
 	return -ENOTTY;
 }

@@ -14,7 +14,7 @@ static DEFINE_SPINLOCK(lock);
 static struct accelspec_arm armed;
 static u32 minors = 1, wrong;
 static bool pausing, paused;
-static DECLARE_WAIT_QUEUE_HEAD(resumed);
+static DECLARE_WAIT_QUEUE_HEAD(resumed);	/* an mmap that is held, and who waits for one */
 
 static struct object *find(const void *at)
 {
@@ -148,6 +148,12 @@ void accelspec_pause(bool on)
 }
 EXPORT_SYMBOL_GPL(accelspec_pause);
 
+int accelspec_wait_until_held(void)
+{
+	return wait_event_timeout(resumed, READ_ONCE(paused), 5 * HZ) ? 0 : -ETIMEDOUT;
+}
+EXPORT_SYMBOL_GPL(accelspec_wait_until_held);
+
 /* ------------------------------------------------------------------ what uacce.c calls */
 
 void *accelspec_zalloc(size_t size, gfp_t flags)
@@ -269,9 +275,10 @@ void accelspec_unlock(struct mutex *m, const char *where)
 	mutex_unlock(m);
 	if (!READ_ONCE(pausing) || strcmp(where, "uacce_fops_mmap"))
 		return;
-	paused = true;
+	WRITE_ONCE(paused, true);
+	wake_up_all(&resumed);
 	wait_event(resumed, !READ_ONCE(pausing));
-	paused = false;
+	WRITE_ONCE(paused, false);
 }
 EXPORT_SYMBOL_GPL(accelspec_unlock);
 

@@ -41,6 +41,7 @@ void accelspec_name(const void *object, u32 serial);
 void accelspec_look(struct accelspec_state *state, u8 (*hardware)(struct uacce_queue *q),
 		    bool (*ready)(struct uacce_queue *q));
 void accelspec_pause(bool on);
+int accelspec_wait_until_held(void);
 
 #ifdef ACCELSPEC_REDIRECT
 #undef kzalloc
