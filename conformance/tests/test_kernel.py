@@ -14,7 +14,6 @@ from accelspec.conformance.disagreement import Nature
 from accelspec.conformance.machine import Missing, build
 from accelspec.conformance.machine.build import UACCE
 from accelspec.conformance.machine.wire import Event, Op, Step
-from accelspec.conformance.recording import Recording
 from accelspec.conformance.targets import Ahead, Call, Observation, System
 from accelspec.conformance.targets.kernel import Kernel
 from accelspec.conformance.targets.kernel_calls import LIVES
@@ -45,14 +44,14 @@ def kernel() -> Iterator[Kernel]:
     made.close()
 
 
-def system(own: bool = False) -> System:
+def fresh(own: bool = False) -> System:
     """Two hardware queues of the first device, or each device with its own."""
     return System("uacce", REVISION, SCOPE, {f"hwQueue{n}.device": f"device{n * own}" for n in range(2)})
 
 
 def run(kernel: Kernel, *lines: str, own: bool = False) -> list[Observation]:
     """Calls as in a trace, on a fresh system, whether the specification offers them or not."""
-    kernel.reset(system(own))
+    kernel.reset(fresh(own))
     seen = []
     for line in lines:
         operation, _, rest = line.partition("(")
@@ -88,10 +87,10 @@ def test_calls_that_are_sent_together_answer_as_one_by_one(kernel: Kernel) -> No
         Call("exit", ("process1",)),
         Call("close", ("process0", "fd1")),
     ]
-    kernel.reset(system())
+    kernel.reset(fresh())
     kernel.perform(Call("exit", ("process1",)))
     alone = [kernel.perform(call) for call in calls]
-    kernel.reset(system())
+    kernel.reset(fresh())
     kernel.perform(Call("exit", ("process1",)))
     draft = kernel.draft()
     for call, seen in zip(calls, alone, strict=True):
@@ -101,7 +100,7 @@ def test_calls_that_are_sent_together_answer_as_one_by_one(kernel: Kernel) -> No
 
 
 def test_a_batch_ends_at_the_first_surprise(kernel: Kernel) -> None:
-    kernel.reset(system())
+    kernel.reset(fresh())
     draft = kernel.draft()
     for call in ("alloc", "register", "remove"):
         draft.add(Call(call, ("device0",)), "OK" if call != "register" else "ENOMEM")
@@ -144,9 +143,9 @@ class Counting(Kernel):
 
     lengths: list[int]
 
-    def reset(self, wanted: System) -> Mapping[str, str]:
+    def reset(self, system: System) -> Mapping[str, str]:
         self.lengths = [*getattr(self, "lengths", []), 0]
-        return super().reset(wanted)
+        return super().reset(system)
 
     def _run(self, steps: Sequence[Step], calls: Sequence[Call]) -> list[Observation]:
         seen = super()._run(steps, calls)
@@ -200,7 +199,7 @@ def test_a_fix_that_is_taken_back_is_found(bug: str, kernel: Kernel, tmp_path: P
         found = hunt(broken)
         assert found.disagreement is not None
         assert found.recording is not None
-        again = replay(uacce(), broken, Recording.decode(found.replay))
+        again = replay(uacce(), broken, found.recording)
         assert again.disagreement is not None
         assert again.disagreement.signature == found.disagreement.signature
         if found.disagreement.nature is not Nature.LEFTOVER:

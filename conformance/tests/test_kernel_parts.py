@@ -49,7 +49,8 @@ def test_every_operation_of_the_agent_has_the_same_number_on_both_sides() -> Non
 
 def entries(data: bytes) -> dict[str, tuple[int, bytes]]:
     """The entries of an archive: mode and content."""
-    found, at = {}, 0
+    found: dict[str, tuple[int, bytes]] = {}
+    at = 0
     while True:
         fields = [int(data[at + 6 + 8 * i : at + 14 + 8 * i], 16) for i in range(13)]
         name_end = at + 110 + fields[11]
