@@ -79,9 +79,12 @@ class Session:
         return done
 
     def ahead(self, draw: Callable[[], Call | None], most: int = MOST_AHEAD) -> Iterator[Performed]:
-        """Up to `most` calls of a target that is far away: drawn as if each answered as the specification foretells,
-        made together, and then judged one by one.  The target ends at the first that answers otherwise.
-        """
+        """Up to `most` calls of a target that is far away: drawn ahead, made together, and then judged one by one."""
+        calls, draft = self.drawn_ahead(draw, most)
+        return self.judged(calls, draft.send())
+
+    def drawn_ahead(self, draw: Callable[[], Call | None], most: int = MOST_AHEAD) -> tuple[list[Call], Draft]:
+        """Calls that are drawn as if each answered as the specification foretells; the target is not asked yet."""
         assert self.far is not None
         draft, calls, now = self.far.draft(), list[Call](), self.oracle.candidates
         while len(calls) < most and (call := draw()) is not None:
@@ -91,8 +94,12 @@ class Session:
                 break
             self.oracle.candidates = (after,)
         self.oracle.candidates = now
-        for call, seen in zip(calls, draft.send(), strict=False):
-            yield self._judge(call, seen)
+        return calls, draft
+
+    def judged(self, calls: Iterable[Call], seen: Iterable[Observation]) -> Iterator[Performed]:
+        """The answers to such calls, one by one; fewer than calls, where the target stopped at a surprise."""
+        for call, one in zip(calls, seen, strict=False):
+            yield self._judge(call, one)
 
     def _foretold(self, call: Call, draft: Draft) -> Candidate | None:
         """The call is added to the draft; the state that will explain its likeliest answer, None where that is open."""

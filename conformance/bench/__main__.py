@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import sys
 
-from . import explore
+from . import explore, kernel
 
-BENCHMARKS = {"explore": explore.main}
+BENCHMARKS = {"explore": explore.main, "kernel": kernel.main}
 
 
 def main(names: list[str]) -> int:

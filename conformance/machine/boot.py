@@ -146,6 +146,11 @@ class Guest:
             path.read_text(errors="replace") for path in (self._console, self._folder / "errors") if path.exists()
         ).strip()
 
+    def processor_time(self) -> float:
+        """Seconds of processors that qemu has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def _last_words(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)

@@ -197,6 +197,10 @@ class Kernel:
         """A file of the guest."""
         return self._running().read(path)
 
+    def processor_time(self) -> float:
+        """Seconds that the guest's virtual machine has used so far."""
+        return self._running().processor_time()
+
     def close(self) -> None:
         """As in `Target`."""
         self._end()

@@ -42,7 +42,10 @@ def opened(text: str, options: Mapping[str, str] | None = None) -> Target:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("refrence", "there is no target 'refrence': write reference, kernel, python:MODULE:FACTORY or process:COMMAND"),
+        (
+            "refrence",
+            "there is no target 'refrence': write reference, kernel, python:MODULE:FACTORY or process:",
+        ),
         ("reference:fast", "there is no target 'reference:fast'"),
         ("python:my_driver", "names no factory: write python:MODULE:FACTORY"),
         ("python:no_such_module:Driver", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"),

@@ -5,7 +5,7 @@
  */
 #include "shim.h"
 
-#define OBJECTS 256
+#define OBJECTS 64
 
 struct bond { struct device *dev; };	/* what a struct iommu_sva * points to here */
 
