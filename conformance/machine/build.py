@@ -7,6 +7,7 @@ cache/RELEASE/parts-X/ modules, initrd, snapshot: made again when a part changes
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -82,6 +83,16 @@ def build(parts: Parts = Parts(), tell: Callable[[str], None] = lambda _: None) 
     """
     tools = check_tools()
     given = parts.paths()
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one build at a time; the second finds it done
+        try:
+            return _build(parts, given, tools["qemu-system-x86_64"], tell)
+        except subprocess.CalledProcessError as error:
+            raise Missing(f"{' '.join(map(str, error.cmd))} failed with status {error.returncode}") from error
+
+
+def _build(parts: Parts, given: list[Path], qemu: str, tell: Callable[[str], None]) -> Image:
     release, base = _base(tell)
     ours = [HERE / "guest", HERE / "provider"]
     sources = sorted(path for folder in ours for path in folder.glob("*.[ch]"))
@@ -106,7 +117,7 @@ def build(parts: Parts = Parts(), tell: Callable[[str], None] = lambda _: None) 
         folder / "initrd",
         (*OWN_MODULES, *(Path(name).stem for name in parts.modules if Path(name).stem not in OWN_MODULES)),
         "uacce" not in own,
-        tools["qemu-system-x86_64"],
+        qemu,
     )
 
 
@@ -115,9 +126,9 @@ def _base(tell: Callable[[str], None]) -> tuple[Release, Path]:
     release = newest_release()
     base = cache() / release.name
     if not (base / "complete").exists():
-        cache().mkdir(parents=True, exist_ok=True)
+        for older in cache().glob("*-amd64"):
+            shutil.rmtree(older, ignore_errors=True)
         check_disk(cache())
-        shutil.rmtree(base, ignore_errors=True)
         base.mkdir()
         _take_apart(release, base, tell)
         (base / "complete").write_text(release.version + "\n")

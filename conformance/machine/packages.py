@@ -17,6 +17,7 @@ from pathlib import Path
 from ..targets.interface import TargetError
 
 SERIES = "6.12"
+PATIENCE = 900  # seconds for the packages to arrive
 DISK = 2_000_000_000  # bytes that a build from nothing needs for a while; it keeps a third of them
 
 # The tools, each with the package that has it.
@@ -103,9 +104,11 @@ def newest_release(series: str = SERIES) -> Release:
 
 def fetch(names: Sequence[str], folder: Path) -> list[Path]:
     """Packages as files in a folder, in this order.  Raises Missing."""
-    done = subprocess.run(
-        ["apt-get", "download", "-q", *names], cwd=folder, capture_output=True, text=True, check=False
-    )
+    command = ["apt-get", "download", "-q", *names]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise Missing(f"{' '.join(command)} did not end within {PATIENCE} s") from None
     found = [next(folder.glob(name.partition("=")[0] + "_*.deb"), None) for name in names]
     if done.returncode or None in found:
         errors = [line for line in done.stderr.splitlines() if line.startswith("E:")]
