@@ -112,12 +112,16 @@ class Reference(Driver):
         return msgspec.structs.replace(seen, alarms=(*seen.alarms, *map(str, found)))
 
 
-MACHINES = ("uacce", "ownership")  # that have a reference implementation
+MACHINES = ("uacce", "habanalabs", "ownership")  # that have a reference implementation
 
 
 def open_reference(machine: str, revision: str, options: Mapping[str, str] | None = None) -> Reference:
     """The reference implementation of a machine.  Raises TargetError where there is none, and as `Reference` does."""
     match machine:
+        case "habanalabs":
+            from .reference_habanalabs import HabanalabsReference
+
+            return HabanalabsReference(revision, options)
         case "uacce":
             from .reference_uacce import UacceReference
 

@@ -36,7 +36,7 @@ STEPPED: dict[str, Actor] = {  # calls that can be run in steps, and who makes t
     **dict.fromkeys(
         ("submit", "wait", "multi_wait", "alloc", "free", "map", "unmap", "debug_on", "debug_off"), "process"
     ),
-    **dict.fromkeys(("export", "ioctl_of", "ioctl_raw", "mmap"), "process"),
+    **dict.fromkeys(("debug_configure", "export", "ioctl_of", "ioctl_raw", "mmap"), "process"),
     **dict.fromkeys(
         ("pm_write", "compute_reset", "hard_reset", "timeout", "watchdog", "heartbeat", "remove"), "driver"
     ),
@@ -71,6 +71,7 @@ class AccelCalls(Running):
         self._nodes: dict[tuple[int, bool], Inode] = {}
         self._cdevs: dict[int, list[tuple[Cdev, DeviceObject]]] = {}
         self._workers: dict[int, Call] = {}
+        self._ended: dict[int, Call] = {}  # workers, the last of each device
         for d in range(devices):
             self.probe(d)
 
@@ -209,10 +210,14 @@ class AccelCalls(Running):
             if worker.at is not None and worker.at.label.startswith(STAGE):
                 break
         if worker.done:
-            del self._workers[d]
+            self._ended[d] = self._workers.pop(d)
             device.working = False
         self.settle()
         return 0 if worker.done else int(moved) if worker.ready or moved else int(Outcome.WOULD_BLOCK)
+
+    def broke(self, d: int = 0) -> bool:
+        """Tell whether the last worker of device `d` ended in an oops."""
+        return d in self._ended and self._ended[d].result == Outcome.OOPS
 
     def finish_reset(self, d: int = 0) -> int:
         """Let the hard reset that was asked for go to its end, whoever must die dying, time passing; 0, or -EINVAL."""

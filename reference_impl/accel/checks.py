@@ -126,6 +126,8 @@ KNOWN: Final = {
         "habanalabs.I11": "SIGKILL comes before the submissions are rolled back (B6)",
         "habanalabs.I13": _SURVIVORS,
         "habanalabs.I29": _SURVIVORS,
+        "habanalabs.I04": "a second hard reset with a survivor follows the pointer that the first one cleared (M7)",
+        "oops": "a second hard reset with a survivor (M7), a call on a survivor of removal",
         "habanalabs.P03": "submissions that hold the context are rolled back only after the kill (B6)",
     },
     "b": {
@@ -145,6 +147,7 @@ KNOWN: Final = {
         "habanalabs.I13": _SURVIVORS,
         "habanalabs.I16": "a survivor may debug, and the end of its context does not notice",
         "habanalabs.I19": "control fds are on the same list (B9)",
+        "oops": "a call on a survivor of removal",
         "habanalabs.I29": _SURVIVORS,
     },
     "c1": {

@@ -37,6 +37,7 @@ class Context:
         self.epoch = device.epoch
         self.computes = False
         self.sequence = 1
+        self.accepted = 0  # a ghost: the last sequence that the hardware was given
         self.highest = 0  # a ghost: the last sequence that was given
         self.ring: list[Fence | None] = [None] * device.hardware.ring
         self.outcomes: dict[int, int] = {}  # results of submissions whose place in the ring was taken
@@ -85,7 +86,6 @@ class Context:
         else:
             self.state = CONTEXT.after(self.state, "upgrade")
         device.slot = device.name_of(self)
-        device.raise_frequency()
 
     def lose_slot(self) -> None:
         """Stop being the context that computes: a hard reset took the slot."""
@@ -185,7 +185,8 @@ def create(task: Task, fd: "AccelFd") -> Step["Context | int"]:
     if early:
         handle = kernel.injector.take("context_handle") or fd.handles.add(context) or Errno.ENOMEM
         if handle < 0:
-            _fail(context)  # and its ASID, the slot and the fd's pointer stay
+            context.drop()
+            yield from context.put(task)  # and the device's pointer to it stays, and the fd's
             return handle
     context.handle = handle
     return context

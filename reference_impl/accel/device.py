@@ -10,7 +10,7 @@ from enum import IntEnum
 from itertools import count
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..kernel import Errno, Kernel, Step, Task
+from ..kernel import Kernel, Oops, Step, Task
 from ..kernel.memory import Allocation
 from ..kernel.process import Process
 from .address_space import Fault
@@ -281,12 +281,11 @@ class AccelDevice:
             yield from lock.acquire(task)
             lock.release(task)
 
-    def refuse_gone(self) -> int | None:
-        """Answer for a device that is torn down: whoever has a pointer to it reads freed memory."""
+    def check_there(self) -> None:
+        """Break for whoever still has a pointer to a device that is torn down: it reads freed memory."""
         if self.gone:
             self.kernel.findings.report("habanalabs.I29", "a call on a survivor of removal reads the freed device")
-            return Errno.ENODEV
-        return None
+            raise Oops("the device was freed under an open file")
 
     @property
     def removed(self) -> bool:

@@ -79,7 +79,9 @@ class AccelFd:
         self.released = True
         if device is None:
             return  # removed under it: nothing can be freed any more
-        if device.refuse_gone() is not None:
+        if device.gone:
+            device.kernel.findings.report("habanalabs.I29", f"{self} is closed after its device was freed")
+            device.files.pop(self, None)
             return
         behaviour = device.behaviour
         if behaviour.slot == "flag":

@@ -111,6 +111,7 @@ class AccelFops(FileOperations):
             made = yield from create(task, fd)
             if isinstance(made, int):
                 return made
+            device.raise_frequency()
         files[fd] = None
         return 0
 
@@ -142,6 +143,7 @@ class AccelFops(FileOperations):
             device.open_count = 0
             return made
         fd.opener = task.process
+        device.raise_frequency()
         device.files[fd] = None
         file.private_data = fd
         device.counters["open"] += 1
@@ -181,8 +183,7 @@ class AccelFops(FileOperations):
         behaviour = self.behaviour
         if device is None or (device.removed and not device.gone):
             return Errno.ENODEV
-        if (gone := device.refuse_gone()) is not None:
-            return gone
+        device.check_there()
         if behaviour.ioctls_check_pending and device.hard_reset_pending:
             return Errno.ENODEV
         kind = ioctl_of(behaviour, cmd, control=self.control)
@@ -257,8 +258,7 @@ class AccelFops(FileOperations):
         device = fd.device
         if device is None or self.control or (device.removed and not device.gone):
             return Errno.ENODEV
-        if (gone := device.refuse_gone()) is not None:
-            return gone
+        device.check_there()
         handle = vma.pgoff << 12
         result = fd.buffers.mmap(handle, vma.pages * PAGE)
         buffer = fd.buffers.find(handle)

@@ -55,6 +55,7 @@ def _make(task: Task, device: "AccelDevice", fd: "AccelFd", compute: bool) -> St
             return Errno.EACCES
         _check_owner(device, context)
         context.take_slot()
+        device.raise_frequency()
     return 0
 
 

@@ -206,6 +206,9 @@ def _signal(task: Task, device: "AccelDevice", files: "dict[AccelFd, None]", loc
     report = device.kernel.findings.report
     if not held:
         yield from lock.acquire(task)
+    if device.behaviour.slot == "open count" and not _owner_known(device):
+        report("habanalabs.I04", "the kill stage has users, and no context that leads to them")
+        raise Oops("the kill stage follows the context of the user, which is not there: NULL dereference")
     for fd in files:
         if fd.opener is None:
             report("habanalabs.I15", f"{fd} is on the list and not complete")
@@ -221,6 +224,12 @@ def _signal(task: Task, device: "AccelDevice", files: "dict[AccelFd, None]", loc
     if not held:
         lock.release(task)
     return True
+
+
+def _owner_known(device: "AccelDevice") -> bool:
+    """Tell whether the pointer to the user's context leads to one, where somebody has the device open."""
+    known = device.slot is not None and any(device.holds_slot(context) for context in device.contexts.values())
+    return known or device.open_count == 0
 
 
 # What both kinds do after the users are out of the way.

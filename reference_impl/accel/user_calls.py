@@ -226,8 +226,8 @@ class AccelUserCalls(AccelCalls):
         """
         return self._run("submit", p, n, *chunks, **rest)
 
-    def _submit(self, task: Task, p: int, n: int, *chunks: Chunk, **rest: Any) -> Step[int]:
-        args = CsArgs(chunks or (Chunk(),), **rest)
+    def _submit(self, task: Task, p: int, n: int, *chunks: Chunk, empty: bool = False, **rest: Any) -> Step[int]:
+        args = CsArgs(() if empty else chunks or (Chunk(),), **rest)
         result = yield from self._ioctl(task, p, n, Ioctl.CS, args)
         return result or args.seq
 
@@ -348,6 +348,9 @@ class AccelUserCalls(AccelCalls):
     def debug(self, p: int, n: int, op: int = DebugOp.ETR, *, enable: bool = False) -> int:
         """Do a DEBUG operation: 0, -EFAULT, -EPERM, and as every compute ioctl."""
         return self._run("ioctl_of", p, n, Ioctl.DEBUG, DebugArgs(op, enable))
+
+    def _debug_configure(self, task: Task, p: int, n: int, op: int = DebugOp.ETR) -> Step[int]:
+        return (yield from self._ioctl(task, p, n, Ioctl.DEBUG, DebugArgs(op)))
 
     def debug_on(self, p: int, n: int) -> int:
         """Enter debug mode: 0, -EFAULT (already), -EPERM (b: others have the device open)."""

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reference driver of habanalabs behind the target interface."""
+
+# ruff: noqa: D102  (a method do_X performs the operation X, and the specification says what that is)
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from accelspec.reference_impl.accel.arguments import Chunk, DebugOp, InfoArgs, MemoryFlag
+from accelspec.reference_impl.accel.behaviour import REVISIONS
+from accelspec.reference_impl.accel.checks import KNOWN
+from accelspec.reference_impl.accel.device import AccelDevice
+from accelspec.reference_impl.accel.fd import AccelFd
+from accelspec.reference_impl.accel.info import Info
+from accelspec.reference_impl.accel.submission import Submission
+from accelspec.reference_impl.accel.system import AccelSystem
+from accelspec.reference_impl.kernel import Call, Errno, Outcome
+from accelspec.reference_impl.kernel.process import Process
+
+from . import interface
+from .interface import Observation
+from .reference import Reference
+from .reference_calls import Started, index, outcome
+from .reference_habanalabs_view import View
+
+EXTERNAL, NOWHERE = 4, 7  # queues of the default device: one that needs a command buffer, one that is not there
+LARGE = 4 << 20
+
+# The failures of the specification by the name of what fails here, per operation where one name means several.
+INJECTED = {
+    "open.allocation": "alloc:fd",
+    "open.idr_alloc": "context_handle",
+    "open.hl_ctx_create": "context_handle",
+    "open_control.allocation": "alloc:fd",
+    "hl_ctx_create": "context_handle",
+    "copy_to_user": "copy_to_user",
+    "cb_create.allocation": "alloc:cb",
+    "gen_pool_alloc": "mem_pool",
+    "alloc.idr_alloc": "mem_idr",
+    "virtual addresses": "mem_map",
+    "submit.allocation": "alloc:submission",
+    "hw_init": "hw_init",
+}
+ARGUMENTS = ("return_size or return_pointer", "arguments", "neither auto nor manual")  # what is passed instead
+
+QUESTIONS = {
+    "STATUS": Info.DEVICE_STATUS,
+    "USAGE": Info.DRAM_USAGE,
+    "OTHER": Info.HW_IDLE,
+    "UNKNOWN": 99,
+}
+
+
+class HabanalabsReference(Reference):
+    """The reference driver of habanalabs."""
+
+    failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
+    behaviours = tuple(REVISIONS)
+
+    def fresh(self) -> AccelSystem:
+        """As in `Reference`."""
+        return AccelSystem(self.behaviour, faults=self.faults, devices=0, ring=1, kill_trials=1)
+
+    def begin(self, system: interface.System) -> Mapping[str, str]:
+        """As in `Driver`. Every process has an address space of its own."""
+        cells = dict(system.cells)
+        scope = system.scope
+        cells.update({f"process{i}.mm": f"mm{i}" for i in range(min(scope.get("Process", 1), scope.get("Mm", 0)))})
+        self.system = self.fresh()
+        asids = [cells.get(f"asid{i}.device", "device0") for i in range(scope["Asid"])]
+        for d in range(scope["Device"]):
+            self.system.probe(d, asids=1 + asids.count(f"device{d}"))
+        self.view = View(self.system, scope["Process"])
+        self._serials: Counter[str] = Counter()
+        self._messages: dict[str, int] = {}
+        self._submissions: dict[str, Submission] = {}
+        self._fails: Mapping[str, str] = {}
+        self.heard = 0
+        return cells
+
+    @contextmanager
+    def failing(self, call: interface.Call) -> Iterator[None]:
+        """As in `Reference`."""
+        self._fails = call.fails
+        for name in call.fails:  # the driver's own errno follows, whatever made the step fail
+            if step := INJECTED.get(f"{call.operation}.{name}", INJECTED.get(name)):
+                self.system.inject(step, Errno.ENOMEM)
+        yield
+        self._fails = {}
+        self.system.kernel.injector.clear()
+
+    @property
+    def findings(self) -> Sequence[object]:
+        """As in `Reference`, but for what its behaviour does by design."""
+        return [f for f in self.system.findings if f.rule not in KNOWN[REVISIONS[self.behaviour].name]]
+
+    # ------------------------------------------------------------------ names
+
+    def state(self) -> Mapping[str, str]:
+        """As in `Driver`: descriptors, and the flags of devices."""
+        return self.view.state()
+
+    def leftovers(self) -> Mapping[str, int]:
+        """As in `Target`."""
+        return self.view.leftovers() | {"Message": len(self._messages)}
+
+    def _next(self, kind: str) -> str:
+        self._serials[kind] += 1
+        return f"{kind}{self._serials[kind]}"
+
+    def _process(self, name: str) -> Process:
+        return self.system.kernel.processes.get(index(name)) or self.system.kernel.spawn(index(name))
+
+    def _device(self, name: str) -> AccelDevice:
+        return self.system.device(index(name))
+
+    def _fd(self, process: str, fd: str) -> AccelFd | None:
+        self._process(process)
+        return self.system.fd(index(process), index(fd))
+
+    def _user(self, name: str, process: str, fd: str, *args: Any, **rest: Any) -> Started:
+        self._process(process)
+        return Started(self.system.call(name, index(process), index(fd), *args, **rest))
+
+    def _driver(self, name: str, *args: Any) -> Started:
+        return Started(self.system.call(name, *args), lambda _: Observation("DONE"))
+
+    # ------------------------------------------------------------------ descriptors
+
+    def start_open(self, process: str, fd: str, device: str) -> Started:
+        return self._open("open", process, fd, device)
+
+    def start_open_control(self, process: str, fd: str, device: str) -> Started:
+        return self._open("open_control", process, fd, device)
+
+    def _open(self, name: str, process: str, fd: str, device: str) -> Started:
+        self._process(process)
+        call = self.system.call(name, index(process), index(device), index(fd))
+        return Started(call, lambda _: Observation("OK", self.view.opened(index(process), index(fd))))
+
+    def start_close(self, process: str, fd: str) -> Started:
+        return self._user("close", process, fd)
+
+    def start_dup(self, process: str, fd: str, other: str) -> Started:
+        return self._user("dup", process, fd, index(other))
+
+    def do_send(self, process: str, fd: str) -> Observation:
+        self._process(process)
+        self._messages[name := self._next("message")] = self.system.send(index(process), index(fd))
+        return Observation("OK", (name,))
+
+    def do_receive(self, process: str, fd: str, message: str) -> str:
+        self._process(process)
+        return outcome(self.system.receive(index(process), self._messages.pop(message), index(fd)))
+
+    def do_discard(self, message: str) -> str:
+        return "DONE" if self.system.discard(self._messages.pop(message)) == 0 else "HANG"
+
+    def start_fork(self, process: str, child: str, mm: str) -> Started:
+        self._process(process)
+        return Started(self.system.call("fork", index(process), index(child)))
+
+    def start_exit(self, process: str) -> Started:
+        self._process(process)
+        return Started(self.system.call("exit", index(process)))
+
+    # ------------------------------------------------------------------ ioctls
+
+    def start_info(self, process: str, fd: str, query: str) -> Started:
+        size = 0 if "return_size or return_pointer" in self._fails else 64
+        return self._user("info", process, fd, InfoArgs(QUESTIONS[query], size))
+
+    def start_cb_create(self, process: str, fd: str, large: str) -> Started:
+        return self._user("cb_create", process, fd, LARGE if large == "True" else 4096)
+
+    def start_cb_destroy(self, process: str, fd: str) -> Started:
+        buffer = self.view.buffer(self._fd(process, fd))
+        return self._user("cb_destroy", process, fd, buffer.handle if buffer else 99 << 12)
+
+    def start_alloc(self, process: str, fd: str, nothing: str, shared: str = "False") -> Started:
+        size = 0 if nothing == "True" else 4096
+        return self._user("alloc", process, fd, size, MemoryFlag.SHARED if shared == "True" else 0)
+
+    def start_free(self, process: str, fd: str) -> Started:
+        return self._user("free", process, fd, self.view.handle(self._fd(process, fd)))
+
+    def start_map(self, process: str, fd: str) -> Started:
+        return self._user("map", process, fd, self.view.handle(self._fd(process, fd), mapped=False))
+
+    def start_unmap(self, process: str, fd: str) -> Started:
+        return self._user("unmap", process, fd, self.view.address(self._fd(process, fd)))
+
+    def start_debug_on(self, process: str, fd: str) -> Started:
+        return self._user("debug_on", process, fd)
+
+    def start_debug_off(self, process: str, fd: str) -> Started:
+        return self._user("debug_off", process, fd)
+
+    def start_debug_configure(self, process: str, fd: str) -> Started:
+        return self._user("debug_configure", process, fd, DebugOp.ETR)
+
+    # ------------------------------------------------------------------ submissions
+
+    def start_submit(self, process: str, fd: str) -> Started:
+        chunk = self._chunk(self._fd(process, fd))
+        call = self._user("submit", process, fd, *((chunk,) if chunk else ()), empty=chunk is None)
+        known = set(self.view.submissions())
+        return Started(call.call, lambda _: self._submitted(known))
+
+    def _chunk(self, fd: AccelFd | None) -> Chunk | None:
+        if "arguments" in self._fails:
+            return None
+        buffer = self.view.buffer(fd)
+        return Chunk(EXTERNAL, buffer.handle) if buffer else Chunk()
+
+    def _submitted(self, known: set[Submission]) -> Observation:
+        new = next(submission for submission in self.view.submissions() if submission not in known)
+        self._submissions[name := self._next("submission")] = new
+        return Observation("OK", (name,))
+
+    def do_complete(self, submission: str) -> str:
+        """The hardware has finished it, whatever it was doing: an interrupt that was on its way still comes."""
+        done = self._submissions.pop(submission)
+        queues = done.context.device.queues
+        halted, queues.halted = queues.halted, False
+        while done.jobs and queues.step() is not None:
+            pass
+        queues.halted = halted
+        self.system.settle()
+        return "DONE"
+
+    def start_wait(self, process: str, fd: str) -> Started:
+        context = self.view.context(self._fd(process, fd))
+        return self._user("wait", process, fd, max(context.accepted, 1) if context else 1)
+
+    # ------------------------------------------------------------------ resets
+
+    def start_hard_reset(self, device: str) -> Started:
+        return self._driver("hard_reset", index(device))
+
+    def start_soft_reset(self, device: str) -> Started:
+        return self._driver("compute_reset", index(device))
+
+    def start_heartbeat_fails(self, device: str) -> Started:
+        return self._driver("heartbeat", False, index(device))
+
+    def do_reset_work(self, device: str) -> str:
+        """The worker comes to its end; nobody dies meanwhile, and every wait is as long as it may be."""
+        d = index(device)
+        while (result := self.system.reset_step(d)) in (1, Outcome.WOULD_BLOCK):
+            if result == Outcome.WOULD_BLOCK:
+                self.system.advance(1)
+        return "OOPS" if self.system.broke(d) else "DONE"
+
+    def do_remove(self, device: str) -> str:
+        d = index(device)
+        call = self.system.call("remove", d)
+        while not call.done:
+            call.run()
+            if not call.done:
+                if call.blocked_on is not None and call.at is not None and call.at.kind == "lock":
+                    return "HANG"
+                self.system.advance(1)
+        return "OOPS" if call.result == Outcome.OOPS else "DONE"
+
+    def do_suspend(self, device: str) -> str:
+        result = self.system.suspend(index(device))
+        return "DONE" if result == 0 else outcome(result)
+
+    def do_resume(self, device: str) -> str:
+        result = self.system.resume(index(device))
+        return "DONE" if result == 0 else outcome(result)
+
+    # ------------------------------------------------------------------ frequency
+
+    def do_frequency_tick(self, device: str) -> str:
+        self.system.frequency_tick(index(device))
+        return "DONE"
+
+    def start_pm_write(self, device: str, manual: str) -> Started:
+        text = "maybe" if "neither auto nor manual" in self._fails else "manual" if manual == "True" else "auto"
+        return Started(self.system.call("pm_write", text, index(device)))
+
+
+def asleep(call: Call) -> bool:
+    """Does a call sleep, rather than wait for a lock?"""
+    return call.at is not None and call.at.kind == "sleep"
