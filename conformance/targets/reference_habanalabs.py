@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 from accelspec.reference_impl.accel.arguments import Chunk, DebugOp, InfoArgs, MemoryFlag
 from accelspec.reference_impl.accel.behaviour import REVISIONS
 from accelspec.reference_impl.accel.checks import KNOWN
+from accelspec.reference_impl.accel.context import Context
 from accelspec.reference_impl.accel.device import AccelDevice
 from accelspec.reference_impl.accel.fd import AccelFd
 from accelspec.reference_impl.accel.info import Info
@@ -78,6 +80,7 @@ class HabanalabsReference(Reference):
         self._serials: Counter[str] = Counter()
         self._messages: dict[str, int] = {}
         self._submissions: dict[str, Submission] = {}
+        self._places = Places()
         self._fails: Mapping[str, str] = {}
         self.heard = 0
         return cells
@@ -129,6 +132,10 @@ class HabanalabsReference(Reference):
     def _driver(self, name: str, *args: Any) -> Started:
         return Started(self.system.call(name, *args), lambda _: Observation("DONE"))
 
+    def _request(self, name: str, *args: Any) -> Started:
+        """One whose flags the specification sets at once."""
+        return AtOnce(self.system.call(name, *args), lambda _: Observation("DONE"))
+
     # ------------------------------------------------------------------ descriptors
 
     def start_open(self, process: str, fd: str, device: str) -> Started:
@@ -150,7 +157,10 @@ class HabanalabsReference(Reference):
 
     def do_send(self, process: str, fd: str) -> Observation:
         self._process(process)
-        self._messages[name := self._next("message")] = self.system.send(index(process), index(fd))
+        message = self.system.send(index(process), index(fd))
+        if message < 0:
+            return Observation(outcome(message))
+        self._messages[name := self._next("message")] = message
         return Observation("OK", (name,))
 
     def do_receive(self, process: str, fd: str, message: str) -> str:
@@ -206,10 +216,10 @@ class HabanalabsReference(Reference):
     # ------------------------------------------------------------------ submissions
 
     def start_submit(self, process: str, fd: str) -> Started:
-        chunk = self._chunk(self._fd(process, fd))
+        user = self._fd(process, fd)
+        chunk = self._chunk(user)
         call = self._user("submit", process, fd, *((chunk,) if chunk else ()), empty=chunk is None)
-        known = set(self.view.submissions())
-        return Started(call.call, lambda _: self._submitted(known))
+        return Started(call.call, lambda _: self._submitted(user))
 
     def _chunk(self, fd: AccelFd | None) -> Chunk | None:
         if "arguments" in self._fails:
@@ -217,14 +227,18 @@ class HabanalabsReference(Reference):
         buffer = self.view.buffer(fd)
         return Chunk(EXTERNAL, buffer.handle) if buffer else Chunk()
 
-    def _submitted(self, known: set[Submission]) -> Observation:
-        new = next(submission for submission in self.view.submissions() if submission not in known)
-        self._submissions[name := self._next("submission")] = new
-        return Observation("OK", (name,))
+    def _submitted(self, user: AccelFd | None) -> Observation:
+        context = self.view.context(user)
+        assert context is not None
+        assert context.latest is not None
+        new = context.latest
+        number, same = self._places.take(new.context)
+        self._submissions[name := f"submission{number}"] = new
+        return Observation("OK", () if same else (name,))
 
     def do_complete(self, submission: str) -> str:
         """The hardware has finished it, whatever it was doing: an interrupt that was on its way still comes."""
-        done = self._submissions.pop(submission)
+        done = self._submissions[submission]
         queues = done.context.device.queues
         halted, queues.halted = queues.halted, False
         while done.jobs and queues.step() is not None:
@@ -235,37 +249,30 @@ class HabanalabsReference(Reference):
 
     def start_wait(self, process: str, fd: str) -> Started:
         context = self.view.context(self._fd(process, fd))
-        return self._user("wait", process, fd, max(context.accepted, 1) if context else 1)
+        return self._user(
+            "wait", process, fd, context.latest.seq if context is not None and context.latest is not None else 1
+        )
 
     # ------------------------------------------------------------------ resets
 
     def start_hard_reset(self, device: str) -> Started:
-        return self._driver("hard_reset", index(device))
+        return self._request("hard_reset", index(device))
 
     def start_soft_reset(self, device: str) -> Started:
         return self._driver("compute_reset", index(device))
 
     def start_heartbeat_fails(self, device: str) -> Started:
-        return self._driver("heartbeat", False, index(device))
+        return self._request("heartbeat", False, index(device))
 
-    def do_reset_work(self, device: str) -> str:
+    def start_reset_work(self, device: str) -> Started:
         """The worker comes to its end; nobody dies meanwhile, and every wait is as long as it may be."""
         d = index(device)
-        while (result := self.system.reset_step(d)) in (1, Outcome.WOULD_BLOCK):
-            if result == Outcome.WOULD_BLOCK:
-                self.system.advance(1)
-        return "OOPS" if self.system.broke(d) else "DONE"
+        worker = self.system.worker(d)
+        assert worker is not None
+        return Lasting(self.system, worker, lambda: self.system.worker_ended(d))
 
-    def do_remove(self, device: str) -> str:
-        d = index(device)
-        call = self.system.call("remove", d)
-        while not call.done:
-            call.run()
-            if not call.done:
-                if call.blocked_on is not None and call.at is not None and call.at.kind == "lock":
-                    return "HANG"
-                self.system.advance(1)
-        return "OOPS" if call.result == Outcome.OOPS else "DONE"
+    def start_remove(self, device: str) -> Started:
+        return Lasting(self.system, self.system.call("remove", index(device)))
 
     def do_suspend(self, device: str) -> str:
         result = self.system.suspend(index(device))
@@ -286,6 +293,50 @@ class HabanalabsReference(Reference):
         return Started(self.system.call("pm_write", text, index(device)))
 
 
-def asleep(call: Call) -> bool:
-    """Does a call sleep, rather than wait for a lock?"""
-    return call.at is not None and call.at.kind == "sleep"
+class AtOnce(Started):
+    """A call that goes as far as it can in one step: what it passes on its way is no window of the specification."""
+
+    def step(self) -> None:
+        """As in `Started`, but all of them."""
+        while self.ready:
+            super().step()
+
+
+class Lasting(Started):
+    """A call whose sleeps end by the clock, once nothing else goes on. Taking a free lock ends no step of it."""
+
+    def step(self) -> None:
+        """As in `Started`."""
+        super().step()
+        while self.ready and self.call.at is not None and self.call.at.label.startswith(("before ", "removal: ")):
+            super().step()
+
+    def __init__(self, system: AccelSystem, call: Call, ended: Callable[[], None] = lambda: None) -> None:
+        super().__init__(call, lambda _: Observation("DONE"))
+        self._system, self._ended = system, ended
+
+    def finish(self) -> Observation:
+        """As in `Started`, after as much time as it takes."""
+        self.run()
+        while not self.call.done and self.call.at is not None and self.call.at.kind == "sleep":
+            self._system.advance(1)
+            self.run()
+        if not self.call.done:
+            return super().finish()
+        self._ended()
+        return Observation("OOPS" if self.call.result == Outcome.OOPS else "DONE")  # nobody sees its errno
+
+
+class Places:
+    """Which number the submission of a context has, where its ring has one place: the next one may get the same."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[int, Context] = {}
+
+    def take(self, context: Context) -> tuple[int, bool]:
+        """The lowest number that is free when the last one of the context is; whether it is the same again."""
+        before = next((n for n, other in self._contexts.items() if other is context), None)
+        self._contexts = {n: c for n, c in self._contexts.items() if c.refs > 0 and c is not context}
+        number = next(n for n in count() if n not in self._contexts)
+        self._contexts[number] = context
+        return number, number == before

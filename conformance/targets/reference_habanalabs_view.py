@@ -7,7 +7,6 @@ from accelspec.reference_impl.accel.buffers import CommandBuffer
 from accelspec.reference_impl.accel.context import Context
 from accelspec.reference_impl.accel.device import AccelDevice
 from accelspec.reference_impl.accel.fd import AccelFd
-from accelspec.reference_impl.accel.submission import Submission
 from accelspec.reference_impl.accel.system import AccelSystem
 
 UNKNOWN = 99  # a handle that nothing has
@@ -50,7 +49,7 @@ class View:
 
     def leftovers(self) -> dict[str, int]:
         """How many there are of each kind."""
-        devices = self.system.devices.values()
+        devices = [device for device in self.system.devices.values() if not device.gone]
         fds = {fd for device in devices for fd in (*device.files, *device.control_files)}
         return {
             "File": len(self.system.kernel.files),
@@ -70,10 +69,6 @@ class View:
     def context(self, fd: AccelFd | None) -> Context | None:
         """The context of an fd."""
         return fd.context if fd is not None else None
-
-    def submissions(self) -> list[Submission]:
-        """Every submission that the hardware has."""
-        return [submission for device in self.system.devices.values() for submission in device.mirror]
 
     def buffer(self, fd: AccelFd | None) -> CommandBuffer | None:
         """A command buffer that the fd has a handle for."""

@@ -189,20 +189,30 @@ class AccelCalls(Running):
 
     # The worker.
 
+    def worker(self, d: int = 0) -> Call | None:
+        """Return the worker of a hard reset that is on its way or begins now, None where none was asked for."""
+        device = self.device(d)
+        worker = self._workers.get(d)
+        if worker is None and device.queued_work is not None:
+            work, device.queued_work = device.queued_work, None
+            task = Task(f"reset worker {d}")
+            worker = self._workers[d] = self._enter(task, work(task))
+            device.working = True
+        return worker
+
+    def worker_ended(self, d: int = 0) -> None:
+        """Note that the worker is done."""
+        self._ended[d] = self._workers.pop(d)
+        self.device(d).working = False
+
     def reset_step(self, d: int = 0) -> int:
         """Let the worker of a hard reset come to its next stage: 1, 0 at its end, WOULD_BLOCK where it sleeps.
 
         -EINVAL where none is on its way.
         """
-        device = self.device(d)
-        worker = self._workers.get(d)
+        worker = self.worker(d)
         if worker is None:
-            work, device.queued_work = device.queued_work, None
-            if work is None:
-                return Errno.EINVAL
-            task = Task(f"reset worker {d}")
-            worker = self._workers[d] = self._enter(task, work(task))
-            device.working = True
+            return Errno.EINVAL
         moved = False
         while worker.ready:
             worker.step()
@@ -210,8 +220,7 @@ class AccelCalls(Running):
             if worker.at is not None and worker.at.label.startswith(STAGE):
                 break
         if worker.done:
-            self._ended[d] = self._workers.pop(d)
-            device.working = False
+            self.worker_ended(d)
         self.settle()
         return 0 if worker.done else int(moved) if worker.ready or moved else int(Outcome.WOULD_BLOCK)
 

@@ -124,6 +124,7 @@ KNOWN: Final = {
         "habanalabs.I05": "the context is published before it has a handle (B21)",
         "habanalabs.I06": "the context is published before it has a handle (B21)",
         "habanalabs.I11": "SIGKILL comes before the submissions are rolled back (B6)",
+        "habanalabs.I12": "a compute reset does not wait for a heartbeat that is on its way (B10)",
         "habanalabs.I13": _SURVIVORS,
         "habanalabs.I29": _SURVIVORS,
         "habanalabs.I04": "a second hard reset with a survivor follows the pointer that the first one cleared (M7)",
@@ -136,6 +137,7 @@ KNOWN: Final = {
         "habanalabs.I04": "CS and MEMORY copy the context before the check creates it (V3)",
         "oops": "CS and MEMORY copy the context before the check creates it (V3)",
         "habanalabs.I06": _SURVIVORS,
+        "habanalabs.I12": "a compute reset does not wait for a heartbeat that is on its way (B10)",
         "habanalabs.I13": _SURVIVORS,
         "habanalabs.I16": "a survivor may debug, and the end of its context does not notice",
         "habanalabs.I19": "hard resets kill monitors (V10)",
@@ -144,6 +146,7 @@ KNOWN: Final = {
     "c0": {
         "habanalabs.I05": "a reset reads the owner's context through a pointer that nobody counts (B2)",
         "habanalabs.I06": "what outlives a removal is never freed",
+        "habanalabs.I12": "a compute reset does not wait for a heartbeat that is on its way (B10)",
         "habanalabs.I13": _SURVIVORS,
         "habanalabs.I16": "a survivor may debug, and the end of its context does not notice",
         "habanalabs.I19": "control fds are on the same list (B9)",

@@ -12,6 +12,7 @@ from .lifecycles import CONTEXT, ContextState
 if TYPE_CHECKING:
     from .device import AccelDevice
     from .fd import AccelFd
+    from .submission import Submission
 
 
 class Context:
@@ -37,7 +38,7 @@ class Context:
         self.epoch = device.epoch
         self.computes = False
         self.sequence = 1
-        self.accepted = 0  # a ghost: the last sequence that the hardware was given
+        self.latest: Submission | None = None  # a ghost: the last one that the hardware was given
         self.highest = 0  # a ghost: the last sequence that was given
         self.ring: list[Fence | None] = [None] * device.hardware.ring
         self.outcomes: dict[int, int] = {}  # results of submissions whose place in the ring was taken

@@ -56,6 +56,7 @@ def write_profile(task: Task, device: "AccelDevice", text: str) -> Step[int]:
             device.profile = "auto"
             device.frequency = "LOW"
     elif text.startswith("manual"):
+        device.lower_frequency()  # the periodic job is flushed
         device.profile = "manual"
     else:
         result = int(Errno.EINVAL)

@@ -81,6 +81,8 @@ class AccelFops(FileOperations):
     def _refuse(self) -> int:
         """Return why nobody gets in now, 0 if somebody may."""
         device, behaviour = self.device, self.behaviour
+        if device.removed:  # meanwhile
+            return Errno.ENODEV if behaviour.drm_core else Errno.ENXIO
         if self.control:
             if behaviour.control_opens == "unless broken":
                 return Errno.EPERM if device.status is Status.MALFUNCTION else 0
@@ -183,10 +185,12 @@ class AccelFops(FileOperations):
         behaviour = self.behaviour
         if device is None or (device.removed and not device.gone):
             return Errno.ENODEV
+        kind = ioctl_of(behaviour, cmd, control=self.control)
+        if self.control and isinstance(kind, Errno):
+            return kind  # the number is all that was looked at
         device.check_there()
         if behaviour.ioctls_check_pending and device.hard_reset_pending:
             return Errno.ENODEV
-        kind = ioctl_of(behaviour, cmd, control=self.control)
         if isinstance(kind, Errno):
             return kind
         if not isinstance(arg, _ARGUMENTS[kind]):

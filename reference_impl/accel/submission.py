@@ -90,7 +90,7 @@ def enlist(device: "AccelDevice", submission: Submission) -> None:
     submission.submitted = True
     submission.state = SUBMISSION.after(submission.state, "submit")
     submission.context.counters["submitted"] += 1
-    submission.context.accepted = submission.seq
+    submission.context.latest = submission
 
 
 def finish(task: Task, first: Submission) -> Step[int]:
