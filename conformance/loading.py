@@ -57,6 +57,13 @@ class Entry:
         return f"{self.machine}@{self.revision}"
 
     @property
+    def option_of(self) -> str:
+        """The revision of the catalogue that offers this one as an option; itself if none does."""
+        revisions = catalogue().get(self.machine, {}).values()
+        bases = [c for c in self.cls.__mro__[1:] if c in revisions] if self.cls.option else []
+        return f"{self.machine}@{bases[0].revision}" if bases else self.name
+
+    @property
     def reference(self) -> str:
         """What `select` finds exactly this entry by."""
         return f"{self.path}@{self.revision}" if self.path else self.name
@@ -71,6 +78,12 @@ def catalogue() -> Catalogue:
     from accelspec.spec.catalogue import MACHINES
 
     return MACHINES
+
+
+def options_of(machine: str, revision: str) -> list[Entry]:
+    """What a revision of the catalogue offers as options."""
+    every = [Entry(machine, r, cls) for r, cls in catalogue().get(machine, {}).items()]
+    return [e for e in every if e.cls.option and e.option_of == f"{machine}@{revision}"]
 
 
 def select(names: Sequence[str], machines: Catalogue | None = None) -> list[Entry]:

@@ -47,6 +47,7 @@ class Task:
     seconds: float | None = None
     only_unbounded: bool = False  # of a proof: scopes are left to the explorer
     scope: tuple[tuple[str, int], ...] = ()  # empty: those of the author
+    only: tuple[str, ...] = ()  # these properties are asked for, and no others: no more is looked at than they need
     seed: int = 0
     max_steps: int | None = None
     target: str = "reference"
@@ -104,6 +105,8 @@ def run(task: Task, means: Means) -> Iterator[Message]:
     match task.engine:
         case Engine.PROVE:
             yield from _prove(task, spec, budget)
+        case Engine.EXPLORE if task.only:
+            yield from _look_for(task, entry, spec, budget)
         case Engine.EXPLORE:
             yield from _explore(task, entry, spec, budget)
         case Engine.FUZZ:
@@ -145,6 +148,34 @@ def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> I
                 sought -= {verdict.property} if verdict.status is Status.VIOLATED else set()
                 yield said(verdict, name)
     yield from _lint(spec, list(runs.values()), budget)
+
+
+def _look_for(task: Task, entry: Entry, spec: Specification, budget: Budget) -> Iterator[Message]:
+    """Some properties alone: scope by scope, the smallest first, as long as one that may be violated is not.
+
+    What a revision of ours does not list as violated is looked at in its smallest scope; `verify` looks at all of them.
+    """
+    from accelspec.model.agree import Replayer
+    from accelspec.model.explore import explore
+    from accelspec.model.layout import full_scope
+    from accelspec.model.progress import progress
+
+    replay = Replayer(entry.cls)
+    open = {id for id in task.only if id in spec.known or (entry.path and id not in spec.not_applicable)}
+    fair = any(p.cls in (Class.PROGRESS, Class.LOCK_GRAPH) for p in spec.properties if p.id in task.only)
+    scopes = scopes_for(spec, dict(task.scope))
+    for name in sorted(scopes, key=lambda n: sum(full_scope(spec, scopes[n]).values())):
+        part = _part(budget, 2)
+        explored = explore(spec, scopes[name], part, replay=replay)
+        found = [v for v in explored.verdicts if v.property in task.only]
+        if fair and explored.complete and explored.transitions <= LARGE:
+            found += (v for v in progress(spec, scopes[name], budget, replay=replay) if v.property in task.only)
+        for verdict in found:
+            yield said(verdict, name)
+        yield _exploration(explored, name, part.elapsed)
+        open -= {v.property for v in found if v.status is Status.VIOLATED}
+        if not open or budget.stop():
+            return
 
 
 def _part(budget: Budget, parts: float) -> Budget:

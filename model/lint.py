@@ -71,7 +71,8 @@ def tables(spec: Specification, scope: Mapping[str, int] | None, budget: Budget)
     try:
         suspects = [g for g in gaps(spec) if g.cases or not _may_wait(spec, g)]
     except TooMany as e:
-        yield Finding(spec.file, 0, f"the table of {e} has too many conditions to be checked", "Give it fewer rows.")
+        c = next(c for c in spec.cases if c.operation == str(e))
+        yield Finding(c.file, c.line, f"the table of {e} has too many conditions to be checked", "Give it fewer rows.")
         return
     if not suspects:
         return
@@ -181,8 +182,7 @@ def cycles(spec: Specification) -> Iterator[Finding]:
         cycle = from_the_first(min(rounds, key=len))
         fields = [graph[a][b]["field"] for a, b in zip(cycle, [*cycle[1:], cycle[0]], strict=True)]
         yield Finding(
-            spec.file,
-            0,
+            *spec.places.get(fields[0], (spec.file, spec.line)),
             f"references form a cycle: {' -> '.join([*cycle, cycle[0]])} (by {', '.join(fields)})",
             "Proofs for any number of objects may not end where a law follows it round.",
         )

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import click
 
-from accelspec.spec.language.specification import Specification
+from accelspec.spec.language.specification import Class, Specification
 
 from ..baseline import NOTHING, read_baseline, read_result_file
 from ..loading import BadInput, Entry, catalogue, check_scope, did_you_mean, parse_scope
@@ -200,12 +200,21 @@ def explain(
     having = {name: s for name, s in specs.items() if any(p.id == id for p in s.properties)}
     if not having:
         raise _unknown(id, (p.id for s in specs.values() for p in s.properties))
-    tasks = tasks_for([e for e in entries if e.name in having], having, [Engine.EXPLORE, Engine.PROVE], scope)
+    tasks = []
+    for e in (e for e in entries if e.name in having):
+        wished = [Engine.EXPLORE] if _needs_no_proof(id, having[e.name]) else [Engine.EXPLORE, Engine.PROVE]
+        tasks += [replace(t, only=(id,), only_unbounded=True) for t in tasks_for([e], having, wished, scope)]
     outs = open_outputs(paths, form)
     stdout = "text" if outs or form is None else form
     work = Work(command_line(), having, tasks, jobs, time_budget, None, stdout, outs, quiet, only=frozenset([id]))
     work.shown = text.explanation
     return done(work)
+
+
+def _needs_no_proof(id: str, spec: Specification) -> bool:
+    """Is it known to be violated, or nothing that can be proved?"""
+    unprovable = any(p.id == id and p.cls in (Class.PROGRESS, Class.LOCK_GRAPH) for p in spec.properties)
+    return id in spec.known or id in spec.not_applicable or unprovable
 
 
 def again(

@@ -15,7 +15,7 @@ from accelspec.model.verdict import Budget
 from accelspec.model.views import decision_table, table_text
 from accelspec.spec.language.specification import Specification
 
-from ..loading import BadInput, check_scope, did_you_mean, parse_scope, select_one
+from ..loading import BadInput, check_scope, did_you_mean, options_of, parse_scope, select_one
 from ..output import form_of, say
 from ..report.text import columns, wrapped
 from .options import open_outputs, outputs, selected, subjects
@@ -45,16 +45,25 @@ def list_(names: Sequence[str], form: str | None, paths: Sequence[str]) -> int:
     if form == "json":
         made = json.dumps([_about(s) for s in specs], indent=2) + "\n"
     elif names:
-        made = "\n".join(map(_contents, specs))
+        made = "\n".join(map(_contents, specs)) + "".join(f"{line}\n" for line in _options(specs))
     else:
         head = ["revision", "operations", "rows", "properties", "known", ""]
         rows = [
             [s.name, *map(str, (len(s.operations()), len(s.rows()), len(_laws(s)), len(s.known))), s.sentence]
             for s in specs
         ]
-        made = "\n".join(columns([head, *rows])) + "\n"
+        made = "\n".join([*columns([head, *rows]), *_options(specs)]) + "\n"
     deliver(made, form, paths)
     return 0
+
+
+def _options(specs: Sequence[Specification]) -> list[str]:
+    """What these revisions offer as options: an option is gone through only where it is named."""
+    out = []
+    for s in specs:
+        for e in options_of(s.machine, s.revision):
+            out += ["", *wrapped(f"{e.name}, an option of {s.name}, only by its full name: {e.compile().sentence}", 0)]
+    return out
 
 
 def _laws(spec: Specification) -> list[tuple[str, str, str]]:
@@ -67,6 +76,7 @@ def _about(spec: Specification) -> dict[str, object]:
         "revision": spec.revision,
         "sentence": spec.sentence,
         "document": spec.document,
+        "options": [e.name for e in options_of(spec.machine, spec.revision)],
         "kinds": [k.name for k in spec.kinds],
         "operations": spec.operations(),
         "diagrams": [f.name for f in enum_fields(spec)],

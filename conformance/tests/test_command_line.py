@@ -88,6 +88,14 @@ def test_list_counts_and_describes(accelspec: Run) -> None:
     assert [d["revision"] for d in data] == ["2", "1"]
 
 
+def test_list_names_options_beside_the_revision_that_offers_them(accelspec: Run) -> None:
+    told = accelspec("list", "uacce@intended")
+    assert "uacce@intended-strict, an option of uacce@intended, only by its full name: Two policies" in told.out
+    assert "an option of" not in accelspec("list", "uacce@legacy").out
+    (data,) = json.loads(accelspec("list", "uacce@intended", "--format", "json").out)
+    assert data["options"] == ["uacce@intended-strict"]
+
+
 def test_show_gives_a_table_a_diagram_or_all(accelspec: Run) -> None:
     assert "EINVAL  not_init" in accelspec("show", PRINTER, "start").out
     assert "-> STARTED  start.ok" in accelspec("show", PRINTER, "Job.state").out

@@ -162,6 +162,9 @@ def test_cycles_are_announced() -> None:
     more = replace(spec, fields=[*spec.fields, back])
     (f,) = [f for f in lint(more) if "cycle" in f.what]
     assert f.what == "references form a cycle: Buffer -> File -> Buffer (by Buffer.file, File.buffer)"
+    assert (f.file, f.line) == (spec.file, spec.line)
+    (f,) = [f for f in lint(replace(more, places={"Buffer.file": ("files.py", 7)})) if "cycle" in f.what]
+    assert (f.file, f.line) == ("files.py", 7)
     itself = Field("Buffer.next", (machines.BUFFER,), machines.BUFFER, None, optional=True)
     (f,) = [f for f in lint(replace(spec, fields=[*spec.fields, itself])) if "cycle" in f.what]
     assert "Buffer -> Buffer (by Buffer.next)" in f.what

@@ -170,8 +170,10 @@ class Specification:
     sentence: str
     document: str
     file: str = ""
+    line: int = 1  # of its class
     kinds: list[Kind] = field(default_factory=list)
     fields: list[Field] = field(default_factory=list)
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)  # of a field by its name: file and line
     cases: list[Case] = field(default_factory=list)
     properties: list[Property] = field(default_factory=list)
     known: dict[str, Violation] = field(default_factory=dict)

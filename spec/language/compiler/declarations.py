@@ -47,6 +47,7 @@ class Declarations:
             if not k.permanent:
                 self.declare(Field(f"{k.name}.live", (k,), bool, False))
             for name, d in declared_fields(cls).items():
+                self.spec.places[f"{k.name}.{name}"] = where(cls, name)
                 keys = (self.kind(d.key),) if d.key else ()
                 default = None if d.optional else d.default
                 if default is ANY and not k.permanent:

@@ -24,7 +24,7 @@ class Compiler(Operations):
 
     def compile(self) -> Specification:
         """Operations first, then the laws about them."""
-        self.spec.file = where(self.machine)[0]
+        self.spec.file, self.spec.line = where(self.machine)
         roles = {n: self.assembly.marks(n) for n in self.assembly.names()}
         for n, marks in roles.items():
             if marks.get("role") is Form.AFTER and (law := self.assembly.method(n)) is not None:
