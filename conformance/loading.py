@@ -59,9 +59,9 @@ class Entry:
     @property
     def option_of(self) -> str:
         """The revision of the catalogue that offers this one as an option; itself if none does."""
-        revisions = catalogue().get(self.machine, {}).values()
+        revisions: dict[type, str] = {c: r for r, c in catalogue().get(self.machine, {}).items()}
         bases = [c for c in self.cls.__mro__[1:] if c in revisions] if self.cls.option else []
-        return f"{self.machine}@{bases[0].revision}" if bases else self.name
+        return f"{self.machine}@{revisions[bases[0]]}" if bases else self.name
 
     @property
     def reference(self) -> str:
