@@ -84,7 +84,7 @@ class OwnershipReference(Reference):
     def state(self) -> Mapping[str, str]:
         """As in `Driver`: the owner, descriptors and mappings."""
         device = self.system.device
-        former = next((token for token in device.tokens.values() if token.dropped and token.exports), None)
+        former = next((token for token in device.tokens.values() if token.exports), None)
         owner = device.owner or former
         cells = {"device0.owner": f"token{owner.serial}" if owner else "none"}
         for p in range(self._processes):

@@ -60,7 +60,8 @@ FLAGS: Final = {
 class Token:
     """Ownership as something to hold: a struct drm_master. `exports` counts the buffers that pin it.
 
-    A lease is a token with a `lessor`. `magics` has the clients of this token's group that asked to be authenticated.
+    A lease is a token with a `lessor`. `dropped` tells that its file was closed while something held it (habanalabs).
+    `magics` has the clients of this token's group that asked to be authenticated.
     """
 
     serial: int

@@ -58,7 +58,6 @@ class Proposal(DrmAuth):
                 return Errno.EBUSY
             if not client.founder or client.token is None:
                 return self.new_owner(client)
-            client.token.dropped = False
             self.become_owner(client.token)
             return 0
         finally:
@@ -84,8 +83,6 @@ class Proposal(DrmAuth):
     def revoke(self, client: Client) -> None:
         """End the ownership of a client and everything that came with it, but for exports."""
         self.take_back(client)
-        if client.token is not None:
-            client.token.dropped = True
         self.end_ownership()
 
     def pinned_by_export(self, client: Client) -> Token | None:

@@ -216,6 +216,28 @@ def test_drm_masters_come_and_go() -> None:
     assert (system.device.tokens, rules(system)) == ({}, set())
 
 
+def test_what_a_guest_leaves_behind() -> None:
+    for design in ("drm_auth", *EXCLUSIVE):
+        system = two(design)
+        m = system.mmap(0, 3)
+        magic = system.ioctl(1, 3, Command.GET_MAGIC)
+        system.close(1, 3)
+        assert (system.standing, system.touch(m), system.acquire(0, 3)) == ("owned", 0, 0)
+        assert system.submit(0, 3) > 0
+        if design == "drm_auth":
+            assert system.ioctl(0, 3, Command.AUTH_MAGIC, magic) == Errno.EINVAL
+        assert rules(system) == set()
+
+
+@pytest.mark.parametrize("design", list(DESIGNS))
+def test_a_fork_shares_the_device_and_copies_no_map(design: str) -> None:
+    system = OwnershipSystem(design)
+    system.open(0, 3)
+    m = system.mmap(0, 3)
+    system.fork(0, 1)
+    assert (list(system.kernel.processes[1].mm.vmas), system.submit(1, 3) > 0, system.touch(m)) == ([], True, 0)
+
+
 def test_drm_nodes_without_masters() -> None:
     system = OwnershipSystem("drm_auth")
     assert (system.open(0, 3, "render"), system.open(0, 4, "accel")) == (3, 4)
