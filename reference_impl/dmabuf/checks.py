@@ -245,9 +245,8 @@ _NO_OWNER: Final = {
 _OVERFLOW: Final = {"dmabuf.I07": "offset and size are added without a look at the carry (facts 2.1, row 11)"}
 _FORCED: Final = {"dmabuf.I15": "a removal that waited ten minutes goes on, and importers keep addresses (facts 2.6)"}
 _NO_WAIT: Final = {
-    "dmabuf.I14": "importers are told, and nobody waits until they let go (facts 2.4)",
-    "dmabuf.I15": "the memory is switched off before they let go",
-    "dmabuf.I16": "the same",
+    "dmabuf.I15": "importers are told, and the memory is switched off before they let go (facts 2.4)",
+    "dmabuf.I16": "nobody waits until they let go (facts 2.4)",
     "dmabuf.I26": "the next owner's memory is reached by who has not let go yet",
 }
 

@@ -132,25 +132,34 @@ def _publish(core: "Core", task: Task, uses: dict[PeerImport, Usage], fence: Fen
     """Map what is not mapped, and put the fence into every reservation; all of them are locked meanwhile."""
     resvs: list[Resv] = list(dict.fromkeys(shared.buffer.resv for shared in uses))
     ticket = Ticket(task, core.kernel)
-    try:
-        yield from ticket.lock_all(resvs)
-        for shared in uses:
-            if shared.invalidated or shared.attachment is None:
-                return Errno.EAGAIN
-            if shared.mapping is None:
-                mapping = yield from core.map(task, shared.attachment, Direction.BIDIRECTIONAL)
-                if isinstance(mapping, int):
-                    return mapping
-                shared.mapping = mapping
-        for resv in resvs:
-            result = resv.reserve(task, len(uses))
-            if result:
-                return result
+    yield from ticket.lock_all(resvs)
+    mapped: list[PeerImport] = []
+    result = yield from _map_all(core, task, uses, mapped)
+    for resv in resvs if result == 0 else []:
+        result = result or resv.reserve(task, len(uses))
+    if result == 0:
         for shared, usage in uses.items():
             shared.buffer.resv.add(task, fence, usage)
-        return 0
-    finally:
-        ticket.done()
+    else:
+        for shared in mapped:
+            if shared.mapping is not None:
+                core.unmap(task, shared.mapping)
+                shared.mapping = None
+    ticket.done()
+    return result
+
+
+def _map_all(core: "Core", task: Task, uses: Iterable[PeerImport], mapped: list[PeerImport]) -> Step[int]:
+    for shared in uses:
+        if shared.invalidated or shared.attachment is None:
+            return Errno.EAGAIN
+        if shared.mapping is None:
+            mapping = yield from core.map(task, shared.attachment, Direction.BIDIRECTIONAL)
+            if isinstance(mapping, int):
+                return mapping
+            shared.mapping = mapping
+            mapped.append(shared)
+    return 0
 
 
 def import_buffer(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sharing device memory, operation by operation, as the tables of the fact sheet say (its sections 2.1 to 2.8, 7.3)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -671,6 +672,50 @@ def test_power() -> None:
     t = system.attach(0, 4, Kind.DYNAMIC_P2P)
     assert [system.suspend(0), system.map(t)] == [0, E.ENODEV]
     assert [system.resume(0), system.map(t)] == [0, 0]
+
+
+# ---------------------------------------------------------------------- what designs are known to break
+
+
+def tenants(system: System) -> None:
+    system.close(0, 3)
+    system.open(1, 0)
+
+
+def forced_removal(system: System) -> None:
+    system.remove(0)
+    system.advance(600)
+
+
+def overflow(system: System) -> None:
+    address = next(iter(system.contexts()[0].mappings))
+    system.export(0, 3, address, SIZE, WORD - PAGE)
+
+
+Scene = Callable[[System], object]
+REACHED: dict[str, list[tuple[Scene, set[str]]]] = {
+    "D0": [(tenants, {"dmabuf.I20", "dmabuf.I26"}), (lambda s: s.reset(0), {"dmabuf.I15"})],
+    "D1": [(lambda s: s.reset(0), {"dmabuf.I15"})],
+    "D2a": [(forced_removal, {"dmabuf.I15"})],
+    "D2b": [(forced_removal, {"dmabuf.I15"}), (overflow, {"dmabuf.I07"})],
+    "D2c": [(forced_removal, {"dmabuf.I15"}), (overflow, {"dmabuf.I07"})],
+    "D3a": [
+        (lambda s: s.revoke(0), {"dmabuf.I15", "dmabuf.I16"}),
+        (tenants, {"dmabuf.I16", "dmabuf.I26"}),
+    ],
+}
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_what_is_known_to_break_does(design: str) -> None:
+    found: set[str] = set()
+    for scene, wanted in REACHED.get(design, []):
+        system, _ = shared(design)
+        system.map(system.attach(0, 4, Kind.DYNAMIC_P2P))
+        scene(system)
+        assert {finding.rule for finding in checks.check(system)} == wanted
+        found |= wanted
+    assert found == set(checks.KNOWN[design])
 
 
 # ---------------------------------------------------------------------- descriptors
