@@ -182,7 +182,8 @@ class Kernel:
         taken = sum(q.mmio == 1 for q in state.queues) + sum(q.dus == 1 for q in state.queues)
         living = sum(0 < d.life < 4 for d in state.devices)
         found = {
-            "File": int(uses) - 1 if uses.isdigit() else 0,  # one use is the provider's
+            # one use is the provider's; a description has two, of the character device and of its operations
+            "File": (int(uses) - 1) // 2 if uses.isdigit() else 0,
             "Queue": len(state.queues) + state.unnamed,
             "uacce.I06 bond": state.bonds - sum(q.bonded for q in state.queues),
             "uacce.L01 hardware queue": state.used - sum(q.hardware != wire.NO_HARDWARE for q in state.queues),

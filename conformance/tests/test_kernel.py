@@ -99,6 +99,13 @@ def test_calls_that_are_sent_together_answer_as_one_by_one(kernel: Kernel) -> No
     assert not any(kernel.leftovers().values())
 
 
+def test_what_is_left_over_is_counted(kernel: Kernel) -> None:
+    run(kernel, *READY, "dup(process0, fd0, fd1)", "open(process1, fd0, device0, False)")
+    left = kernel.leftovers()
+    assert (left["File"], left["Queue"]) == (2, 2)
+    assert not any(count for name, count in left.items() if name not in ("File", "Queue"))
+
+
 def test_a_batch_ends_at_the_first_surprise(kernel: Kernel) -> None:
     kernel.reset(fresh())
     draft = kernel.draft()
