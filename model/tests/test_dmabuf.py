@@ -12,6 +12,9 @@ from accelspec.model.evaluate import Interpreter
 from accelspec.model.explore import explore
 from accelspec.model.explore.explored import Explored
 from accelspec.model.explore.one_state import TableMoves
+from accelspec.model.lock_order import lock_cycles
+from accelspec.model.progress import progress
+from accelspec.model.smt.induction import prove_inductive
 from accelspec.model.smt.one_state import SolverMoves
 from accelspec.model.tests.native_moves import NativeMoves
 from accelspec.model.tests.test_agreement_uacce import explored, interpreted, moves_differ, native_differences, sample
@@ -116,6 +119,53 @@ def test_a_design_is_a_few_lines() -> None:
         "dmabuf.I26",
         "dmabuf.I27",
     }
+
+
+# ---------------------------------------------------------------- fences, and lock order
+
+SCENARIOS = {  # what a cycle of locks, and a call that can never end, decide (facts 3.4); S7 and S8 are no lock cycles
+    "locks": set[str](),
+    "inversion": {"dmabuf.I33", "deadlock"},
+    "S1": {"dmabuf.I33", "deadlock"},
+    "S2": {"deadlock"},
+    "S3": {"deadlock"},
+    "S4": {"deadlock"},
+    "S5": {"dmabuf.I33", "deadlock"},
+    "S6": {"deadlock"},
+    "S9": {"dmabuf.I33", "deadlock"},
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_scenarios_give_the_verdicts_that_the_facts_expect(scenario: str) -> None:
+    spec = compiled(scenario)
+    found = {v.property for v in progress(spec, spec.scopes["two threads"]) if v.status is Status.VIOLATED}
+    assert found == SCENARIOS[scenario] == set(spec.known)
+
+
+def test_the_inversion_is_found_within_two_threads_and_four_steps() -> None:
+    spec = compiled("inversion")
+    (deadlock,) = [v for v in progress(spec, spec.scopes["two threads"]) if v.property == "deadlock"]
+    assert deadlock.trace is not None
+    assert len(deadlock.trace.moves) <= 4
+    assert {m.case.operation for m in deadlock.trace.moves} == {"deregister", "revoke"}
+
+
+def test_the_adopted_order_has_no_cycle_of_locks() -> None:
+    assert not lock_cycles(compiled("locks"))
+    assert lock_cycles(compiled("inversion"))
+
+
+def test_fences_are_proved_for_any_number_of_objects() -> None:
+    verdicts = prove_inductive(compiled("fences"))
+    assert {f"dmabuf.F{n:02}" for n in range(2, 9)} <= {v.property for v in verdicts}
+    assert all(v.status is Status.PROVED and v.scope is None for v in verdicts)
+
+
+@pytest.mark.slow
+def test_intended_is_proved_for_any_number_of_objects() -> None:
+    verdicts = [v for v in prove_inductive(compiled("intended")) if not v.property.startswith("range:")]
+    assert [v.property for v in verdicts if v.status is not Status.PROVED or v.scope is not None] == []
 
 
 # ---------------------------------------------------------------- numbers

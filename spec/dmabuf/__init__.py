@@ -3,11 +3,29 @@
 
 from accelspec.spec.language import Machine
 
+from .fences import Fences
 from .held import D0, D1, D0v3, D2a, D2b, D2c
 from .intended import Intended, IntendedStrict
+from .locks import SCENARIOS, Locks
 from .revoked import D3a, D3b, D3bV7, D3t
 
-REVISIONS: tuple[type[Machine], ...] = (D0, D0v3, D1, D2a, D2b, D2c, D3a, D3b, D3bV7, D3t, Intended, IntendedStrict)
+REVISIONS: tuple[type[Machine], ...] = (
+    D0,
+    D0v3,
+    D1,
+    D2a,
+    D2b,
+    D2c,
+    D3a,
+    D3b,
+    D3bV7,
+    D3t,
+    Intended,
+    IntendedStrict,
+    Fences,
+    Locks,
+    *SCENARIOS,
+)
 
 __all__ = [
     "D0",
@@ -21,6 +39,8 @@ __all__ = [
     "D3b",
     "D3bV7",
     "D3t",
+    "Fences",
     "Intended",
     "IntendedStrict",
+    "Locks",
 ]
