@@ -6,7 +6,8 @@ from accelspec.spec.language import Machine
 from .fences import Fences
 from .held import D0, D1, D0v3, D2a, D2b, D2c
 from .intended import Intended, IntendedStrict
-from .locks import SCENARIOS, Locks
+from .lock_scenarios import SCENARIOS
+from .locks import Locks
 from .revoked import D3a, D3b, D3bV7, D3t
 
 REVISIONS: tuple[type[Machine], ...] = (
