@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The deadlock scenarios of facts 3.4: `Locks` with one call in another order, each an option, there to be found wanting.
+"""The deadlock scenarios of facts 3.4: `Locks` with one call in another order, each an option, to be found wanting.
 
-S7 (a buffer that is drained twice) is the design D3b-v7, and S8 (a reset that waits for a stranger) is P05 and P07 in D2a
-to D2c: neither is a cycle of locks.
+S7 (a buffer that is drained twice) is the design D3b-v7, and S8 (a reset that waits for a stranger) is P05 and P07 in
+D2a to D2c: neither is a cycle of locks.
 """
 
 from __future__ import annotations
