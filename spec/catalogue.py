@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from accelspec.spec.language import Machine
 
+from .dmabuf import FENCES, LOCKS
 from .dmabuf import REVISIONS as DMABUF
 from .ownership import REVISIONS as OWNERSHIP
 from .uacce import REVISIONS as UACCE
 
 MACHINES: dict[str, dict[str, type[Machine]]] = {
-    machine[0].machine: {r.revision: r for r in machine} for machine in (UACCE, OWNERSHIP, DMABUF)
+    machine[0].machine: {r.revision: r for r in machine} for machine in (UACCE, OWNERSHIP, DMABUF, FENCES, LOCKS)
 }

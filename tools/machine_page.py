@@ -14,7 +14,8 @@ from accelspec.conformance.report.machine_page import machine_page
 from accelspec.spec.catalogue import MACHINES
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "machines"
-SHEETS = {"ownership": "habanalabs"}  # a machine whose facts are in the sheet of another one
+SHEETS = {"ownership": "habanalabs", "fences": "dmabuf", "locks": "dmabuf"}  # facts in the sheet of another machine
+PLACES = {"fences": "dmabuf/fences.py", "locks": "dmabuf/locks.py"}  # in the folder of another machine
 
 
 def head(machine: str) -> str:
@@ -25,7 +26,7 @@ def head(machine: str) -> str:
     more = f" Beside it: {links}." if links else ""
     return (
         "Made from the specification by `tools/machine_page.py`; no engine ran, and nothing here was typed by hand. "
-        f"Change `spec/{machine}/` and make it again.{more} What the machine leaves out: "
+        f"Change `spec/{PLACES.get(machine, machine + '/')}` and make it again.{more} What the machine leaves out: "
         "[not modelled](../not-modelled.md). "
         f"Where the grounds contradict one another: [disagreements](../disagreements.md). The facts: "
         f"[{sheet}](../facts/{sheet}.md)."

@@ -25,7 +25,7 @@ from accelspec.spec.dmabuf.held import NO_REVOKE
 from accelspec.spec.dmabuf.objects import Buffer, Session
 from accelspec.spec.language import Specification, compile_machine, deduced
 
-DMABUF = MACHINES["dmabuf"]
+DMABUF = {**MACHINES["dmabuf"], **MACHINES["locks"], **MACHINES["fences"]}
 STRANGER, EVENTS, TWO = "a stranger", "resets, removal, killing", "two buffers"
 
 
@@ -124,7 +124,7 @@ def test_a_design_is_a_few_lines() -> None:
 # ---------------------------------------------------------------- fences, and lock order
 
 SCENARIOS = {  # what a cycle of locks, and a call that can never end, decide (facts 3.4); S7 and S8 are no lock cycles
-    "locks": set[str](),
+    "adopted": set[str](),
     "inversion": {"dmabuf.I33", "deadlock"},
     "S1": {"dmabuf.I33", "deadlock"},
     "S2": {"deadlock"},
@@ -152,12 +152,12 @@ def test_the_inversion_is_found_within_two_threads_and_four_steps() -> None:
 
 
 def test_the_adopted_order_has_no_cycle_of_locks() -> None:
-    assert not lock_cycles(compiled("locks"))
+    assert not lock_cycles(compiled("adopted"))
     assert lock_cycles(compiled("inversion"))
 
 
 def test_fences_are_proved_for_any_number_of_objects() -> None:
-    verdicts = prove_inductive(compiled("fences"))
+    verdicts = prove_inductive(compiled("6.12"))
     assert {f"dmabuf.F{n:02}" for n in range(2, 9)} <= {v.property for v in verdicts}
     assert all(v.status is Status.PROVED and v.scope is None for v in verdicts)
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sharing device memory through dma-buf: the designs that were posted, shipped or argued for, side by side."""
+"""Sharing device memory through dma-buf: the designs side by side; and, alike in all of them, fences and lock order.
+
+Three machines, and one set of laws: `dmabuf.I01` to `dmabuf.P09` are numbered through all of them.
+"""
 
 from accelspec.spec.language import Machine
 
@@ -23,14 +26,15 @@ REVISIONS: tuple[type[Machine], ...] = (
     D3t,
     Intended,
     IntendedStrict,
-    Fences,
-    Locks,
-    *SCENARIOS,
 )
+FENCES: tuple[type[Machine], ...] = (Fences,)
+LOCKS: tuple[type[Machine], ...] = (Locks, *SCENARIOS)
 
 __all__ = [
     "D0",
     "D1",
+    "FENCES",
+    "LOCKS",
     "REVISIONS",
     "D0v3",
     "D2a",

@@ -113,8 +113,8 @@ class PollSlot(Object, always=True):
 class Fences(Machine):
     """The core's fences, reservation objects, sync files and poll slots."""
 
-    machine = "dmabuf"
-    revision = "fences"
+    machine = "fences"
+    revision = "6.12"
     document = "linux 6.12.117 drivers/dma-buf (facts, section 4)"
     scopes = {
         "replacing": {"Fence": 2, "Slot": 2, "Callback": 0, "PollSlot": 0, "SyncFile": 0},

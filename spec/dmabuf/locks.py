@@ -78,8 +78,8 @@ class Ticket(Object, always=True):
 class Locks(Machine):
     """The adopted lock order of imports, revokes, faults, fences and listings."""
 
-    machine = "dmabuf"
-    revision = "locks"
+    machine = "locks"
+    revision = "adopted"
     document = "linux 6.12.117 and the series of 2026 (facts, section 3)"
     scopes = {
         "two threads": {"Ticket": 0},
