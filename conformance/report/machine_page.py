@@ -198,12 +198,14 @@ def _docstring(thing: object) -> str:
 
 def _operations(base: Revision) -> list[str]:
     spec = base.spec
+    helpers = _helpers(base)
+    written = " What `self.` stands before is written out in [helpers](#helpers)." if helpers else ""
     out = [
         "## Decision tables",
         f"Of `{spec.revision}`. Rows are tried from above; the first whose guard holds answers. `...` ends a step: the "
         "call goes on, and others may run in between. A source is *stated* (a document or a mail says so), *read* (in "
         "code), *deduced* (by us) or *kernel* (general knowledge of the kernel, not checked); where it names no "
-        f"document it is in `{spec.document}`. What `self.` stands before is written out in [helpers](#helpers).",
+        f"document it is in `{spec.document}`.{written}",
     ]
     events = {c.operation for c in spec.cases if c.event}
     for title, wanted in (("Operations", False), ("Events", True)):
@@ -212,7 +214,7 @@ def _operations(base: Revision) -> list[str]:
             out.append(f"### {title}")
         for t in tables:
             out += _operation(t, base)
-    return [*out, *_helpers(base)]
+    return [*out, *helpers]
 
 
 def _helpers(base: Revision) -> list[str]:

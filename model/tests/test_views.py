@@ -235,15 +235,13 @@ def test_the_transitions_machine_agrees_with_the_interpreter_on_every_step(spec:
     assert {s for s in seen if s[1] != s[2]} == changes - {("switch.on", "DARK", "BROKEN")}  # no lamp is old
 
 
-FEW = {
-    "ownership": 1,
-    "dmabuf": 6,
-    "fences": -1,
-    "locks": -1,
-}  # whose objects hardly have words for their states: a client comes and goes
+FEW = {"ownership": 1, "dmabuf": 6}  # whose objects hardly have words for their states: a client comes and goes
+NONE = ("fences", "locks")  # whose objects have flags only
 
 
-@pytest.mark.parametrize(("machine", "revision"), [(m, r) for m, revisions in MACHINES.items() for r in revisions])
+@pytest.mark.parametrize(
+    ("machine", "revision"), [(m, r) for m, revisions in MACHINES.items() for r in revisions if m not in NONE]
+)
 def test_it_agrees_on_every_field_of_every_revision_of_the_catalogue(machine: str, revision: str) -> None:
     spec = compile_machine(MACHINES[machine][revision])
     interpreter = Interpreter(spec)
