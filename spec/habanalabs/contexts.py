@@ -7,7 +7,20 @@ A context lives as long as its file is open or one of its submissions is pending
 from __future__ import annotations
 
 from accelspec.spec.kernel import Fd, File, Process, Processes
-from accelspec.spec.language import OK, Result, choose, free, operation, read, require, wait_until, when
+from accelspec.spec.language import (
+    DONE,
+    OK,
+    Result,
+    choose,
+    event,
+    free,
+    kernel,
+    operation,
+    read,
+    require,
+    wait_until,
+    when,
+)
 
 from .objects import PENDING, Asid, CommandBuffer, Context, Device, Fence, FilePrivate, Memory, Submission
 
@@ -38,30 +51,14 @@ class Contexts(Processes):
 
     # ------------------------------------------------------------------ the end
 
-    def finish(self, c: Submission, fence: Fence) -> None:
-        """cs_do_release: the fence is signalled; the buffers and the context are let go of."""
-        wait_until(c.ctx.hpriv.file is not None or self.closable(c.ctx.hpriv.device))
+    def signal(self, c: Submission, fence: Fence) -> None:
+        """cs_do_release: the fence is signalled, and the buffers are let go of."""
         b = c.cb
         c.fence = fence
         c.cb = None
         for y in CommandBuffer:
             if y is b and not y.handle:
                 free(y)
-        for h in FilePrivate:
-            if c.ctx.hpriv is h and h.file is None and not h.leaving and not self.pending(h):
-                h.ending = True
-        self.end()
-
-    def release(self, f: File) -> None:
-        """hl_device_release, at the last reference to the file."""
-        wait_until(not any(h.file is f and (h.inside >= 1 or not self.closable(h.device)) for h in FilePrivate))
-        self.mark(f)
-        self.let_go(f)
-        self.end()
-
-    def closable(self, d: Device) -> bool:
-        """Are the locks free that the end of a file takes?"""
-        return True
 
     def let_go(self, f: File) -> None:
         """The file's own references go: to its context, and to the buffers that it has handles for."""
@@ -76,77 +73,74 @@ class Contexts(Processes):
                 h.file = None
         free(f)
 
-    def end(self) -> None:
-        """Whatever nobody holds any more goes: contexts first, then what the driver kept for their files."""
-        self.end_slot()
-        self.end_contexts()
-        self.end_files()
+    def release(self, f: File) -> None:
+        """hl_device_release, at the last reference to the file; `drain` does the rest of it."""
+        wait_until(not any(h.file is f and h.inside >= 1 for h in FilePrivate))
+        self.let_go(f)
 
-    def mark(self, f: File) -> None:
-        """The file goes; if the hardware has no work of it, so does what is behind it."""
-        for h in FilePrivate:
-            if h.file is f and not self.pending(h):
-                h.ending = True
+    @event
+    def drain(self, h: FilePrivate) -> Result:
+        """Nobody holds the context any more: what a process that exits, or a reset, has left behind goes."""
+        require(h.file is None and not h.leaving and not self.pending(h) and self.closable(h.device))
+        x = choose(x for x in Context if x.hpriv is h)
+        self.end_context(h, x)
+        self.end_slot(h, x)
+        free(h)
+        return DONE("ok", read("hl_ctx_do_release, hpriv_release"))
 
-    def end_slot(self) -> None:
-        """What the end of its context does to the slot, before it is freed."""
+    def closable(self, d: Device) -> bool:
+        """Are the locks free that the end of a file takes?"""
+        return True
 
-    def end_contexts(self) -> None:
-        """hl_ctx_do_release: fences, mappings, device memory and the ASID go, then the context itself."""
-        self.end_debug()
-        for d in Device:
-            if any(x.hpriv.ending and x.hpriv.device is d and x.wrote for x in Context):
-                d.soiled = True
+    def end_slot(self, h: FilePrivate, x: Context | None) -> None:
+        """What the end of a file does to the slot, in one piece; close() shows it in two."""
+        h.device.opened = False
+        h.device.slot = None
+
+    def end_context(self, h: FilePrivate, x: Context | None) -> None:
+        """hl_ctx_do_release: debug mode, fences, mappings, device memory and the ASID go, then the context itself."""
+        d = h.device
+        if when(x is not None and self.ends_debug(h, x)):
+            d.in_debug = False
+        if when(x is not None and x.wrote):
+            d.soiled = True
         for m in Memory:
-            if m.mapped is not None and m.mapped.hpriv.ending:
+            if m.mapped is x:
                 m.mapped = None
         for m in Memory:
-            if any(x.hpriv.ending and x.asid is m.asid for x in Context):
+            if x is not None and m.asid is x.asid:
                 free(m)
         for a in Asid:
-            if any(x.hpriv.ending and x.asid is a for x in Context):
+            if x is not None and x.asid is a:
                 a.taken = False
         for c in Submission:
-            if c.ctx.hpriv.ending:
+            if c.ctx is x:
                 free(c)
-        for x in Context:
-            if x.hpriv.ending:
-                free(x)
+        for y in Context:
+            if y is x:
+                free(y)
 
-    def end_debug(self) -> None:
-        """Debug mode goes with the context."""
-        for d in Device:
-            if any(x.hpriv.ending and x.hpriv.device is d for x in Context):
-                d.in_debug = False
-
-    def end_files(self) -> None:
-        """hpriv_release, in one piece: close() shows what it does in two."""
-        for d in Device:
-            if any(h.ending and h.device is d for h in FilePrivate):
-                d.opened = False
-                d.slot = None
-        for h in FilePrivate:
-            if h.ending:
-                free(h)
+    def ends_debug(self, h: FilePrivate, x: Context | None) -> bool:
+        """Does debug mode go with this context?"""
+        return True
 
     @operation
     def close(self, p: Process, n: Fd) -> Result:
         require(p.running)
         f = self.file_of(p, n)
         h = self.behind(f)
-        d = h.device
+        x = choose(x for x in Context if x.hpriv is h)
         p.fd[n] = None
-        last = not self.referenced(f)
-        require(not last or h.inside == 0)  # else the release comes when the calls inside are over, as if closed then
-        over = last and not self.pending(h)
-        if when(last):
-            self.mark(f)
-            self.let_go(f)
-            self.end_contexts()
-        if when(over):
-            d.opened = False
-            free(h)
+        if self.referenced(f):
+            return OK("shared", kernel("fput", "nothing that the driver can see"))
+        require(h.inside == 0)  # else the release comes when the calls inside are over, as if closed then
+        self.let_go(f)
+        if self.pending(h):
+            return OK("drains", read("hl_ctx_put", "submissions hold the context"))
+        self.end_context(h, x)
+        d = h.device
+        d.opened = False
+        free(h)
         yield "count_given_back"  # the next open may succeed from here on
-        if when(over):
-            d.slot = None
+        d.slot = None
         return OK("ok", read("hpriv_release", "first fd_open_cnt, then user_ctx, under no lock"))

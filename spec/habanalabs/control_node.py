@@ -14,7 +14,6 @@ from accelspec.spec.language import (
     Result,
     choose,
     fails,
-    free,
     inserts,
     operation,
     read,
@@ -93,17 +92,13 @@ class C0(RollbackFirst, Listed, A):
 
     # ------------------------------------------------------------------ the end of a file
 
-    def leave_slot(self, d: Device, h: FilePrivate, x: Context | None) -> None:
+    def end_slot(self, h: FilePrivate, x: Context | None) -> None:
+        """compute_ctx is cleared by whoever leaves the compute node."""
         if when(not h.control):
-            d.slot = None
+            h.device.slot = None
 
-    def end_files(self) -> None:
-        for d in Device:
-            if any(h.ending and not h.control and h.device is d for h in FilePrivate):
-                d.slot = None
-        for h in FilePrivate:
-            if h.ending:
-                free(h)
+    def ends_debug(self, h: FilePrivate, x: Context | None) -> bool:
+        return h.device.slot is x
 
     # ------------------------------------------------------------------ resets
 

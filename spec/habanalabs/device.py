@@ -29,7 +29,7 @@ class Devices(Contexts):
 
     def abort(self, c: Submission) -> None:
         """cs_rollback: the fence is signalled with EIO, and the submission lets go of its context."""
-        self.finish(c, ABORTED)
+        self.signal(c, ABORTED)
 
     def unfinished(self, d: Device) -> bool:
         return any(c.fence is PENDING and c.ctx.hpriv.device is d for c in Submission)

@@ -214,7 +214,7 @@ class Laws(Machine):
 
     # ------------------------------------------------------------------ progress
 
-    @eventually("habanalabs.P03", SHEET, fair=("close", "exit", "complete"))
+    @eventually("habanalabs.P03", SHEET, fair=("close", "drain", "complete"))
     def the_slot_becomes_empty(self) -> bool:
         """When the owner has closed and its work is done, the slot becomes empty."""
         return all(d.slot is None or any(d.slot is x and x.hpriv.file is not None for x in Context) for d in Device)

@@ -9,6 +9,7 @@ from accelspec.spec.language import (
     OK,
     Result,
     choose,
+    free,
     operation,
     read,
     require,
@@ -37,17 +38,25 @@ class BLetter(B9):
         self.may_work(x)
         return x
 
-    def make_valid(self, h: FilePrivate, compute: bool, fast: bool) -> None:
-        if not self.has_context(h) and any(x.hpriv.opener is h.opener for x in Context):
+    def make_valid(self, h: FilePrivate, own: Context | None, compute: bool, fast: bool) -> None:
+        if own is None and any(x.hpriv.opener is h.opener for x in Context):
             raise EACCES("process_has_one", stated("there can be only a single context per process"))
-        super().make_valid(h, compute, fast)
+        super().make_valid(h, own, compute, fast)
 
     @operation
     def close(self, p: Process, n: Fd) -> Result:
         require(p.running)
         f = self.file_of(p, n)
         h = self.behind(f)
+        x = choose(x for x in Context if x.hpriv is h)
         p.fd[n] = None
-        require(self.referenced(f) or h.inside == 0)
-        self.fput(f)
-        return OK("ok", stated("when an FD is completely released, its context will be closed"))
+        if self.referenced(f):
+            return OK("shared", stated("it doesn't matter if the FD is duplicated or shared"))
+        require(h.inside == 0)
+        self.let_go(f)
+        if self.pending(h):
+            return OK("drains", read("hl_ctx_put", "submissions hold the context", document="5.2"))
+        self.end_context(h, x)
+        self.end_slot(h, x)
+        free(h)
+        return OK("ok", stated("only when an FD is completely released, its context will be closed"))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from accelspec.spec.kernel import Fd, Process
-from accelspec.spec.language import OK, Result, choose, free, operation, read, require, wait_until, when
+from accelspec.spec.language import OK, Result, choose, free, kernel, operation, read, require, wait_until
 
 from .frequency import Frequency
 from .objects import Context, Device, FilePrivate
@@ -28,25 +28,21 @@ class Listed(Frequency):
         f = self.file_of(p, n)
         h = self.behind(f)
         x = choose(x for x in Context if x.hpriv is h)
-        d = h.device
         p.fd[n] = None
-        last = not self.referenced(f)
-        require(not last or h.inside == 0)
-        over = last and not self.pending(h)
-        if when(last):
-            self.mark(f)
-            self.let_go(f)
-            self.end_contexts()
-        if when(over):
-            h.ending = False
-            h.leaving = True
+        if self.referenced(f):
+            return OK("shared", kernel("fput", "nothing that the driver can see"))
+        require(h.inside == 0)
+        self.let_go(f)
+        if self.pending(h):
+            return OK("drains", read("hl_ctx_put", "submissions hold the context"))
+        self.end_context(h, x)
+        h.leaving = True
         yield "context_freed"
-        wait_until(not over or self.closable(d))
-        if when(over):
-            self.leave_slot(d, h, x)
-            free(h)
+        wait_until(self.closable(h.device))
+        self.end_slot(h, x)
+        free(h)
         return OK("ok", read("hpriv_release", "off the list, under its lock"))
 
-    def leave_slot(self, d: Device, h: FilePrivate, x: Context | None) -> None:
+    def end_slot(self, h: FilePrivate, x: Context | None) -> None:
         """The last that is heard of a file, and of the context that it had."""
-        d.slot = None
+        h.device.slot = None

@@ -10,9 +10,7 @@ from accelspec.spec.language import (
     EPERM,
     OK,
     Result,
-    choose,
     fails,
-    free,
     operation,
     read,
     require,
@@ -70,44 +68,34 @@ class B9(LetterLaws, B8):
 
     # ------------------------------------------------------------------ upgrade
 
-    def refused(self, h: FilePrivate) -> bool:
-        return h.device.slot is not None and not self.mine(h)
+    def refused(self, h: FilePrivate, own: Context | None) -> bool:
+        return h.device.slot is not None and h.device.slot is not own
 
-    def make_valid(self, h: FilePrivate, compute: bool, fast: bool) -> None:
-        super().make_valid(h, compute, fast)
-        x = choose(x for x in Context if x.hpriv is h)
-        up = compute and not fast and h.device.slot is None
+    def make_valid(self, h: FilePrivate, own: Context | None, compute: bool, fast: bool) -> None:
+        super().make_valid(h, own, compute, fast)
+        up = compute and not fast and own is not None and h.device.slot is None
         if when(up):
-            h.device.slot = x
+            h.device.slot = own
             self.raise_clocks(h.device)
         for y in Context:
-            if up and y is x:
+            if up and y is own:
                 y.granted = True
 
     def publish(self, x: Context, compute: bool) -> None:
-        """A new context that is to compute takes the slot as an upgraded one does."""
+        """A new context takes the slot if it is to compute, as an upgraded one does."""
+        if when(compute):
+            x.hpriv.device.slot = x
+            x.granted = True
+            self.raise_clocks(x.hpriv.device)
 
     # ------------------------------------------------------------------ the end
 
-    def leave_slot(self, d: Device, h: FilePrivate, x: Context | None) -> None:
-        if when(d.slot is x):
-            d.slot = None
+    def end_slot(self, h: FilePrivate, x: Context | None) -> None:
+        if when(h.device.slot is x):
+            h.device.slot = None
 
-    def end_slot(self) -> None:
-        for d in Device:
-            if any(x.hpriv.ending and d.slot is x for x in Context):
-                d.slot = None
-
-    def end_debug(self) -> None:
-        """hl_ctx_fini looks before the slot is left."""
-        for d in Device:
-            if any(x.hpriv.ending and x.granted and x.hpriv.device is d for x in Context):
-                d.in_debug = False
-
-    def end_files(self) -> None:
-        for h in FilePrivate:
-            if h.ending:
-                free(h)
+    def ends_debug(self, h: FilePrivate, x: Context | None) -> bool:
+        return h.device.slot is x
 
     # ------------------------------------------------------------------ resets, and what is told
 

@@ -124,7 +124,6 @@ class FilePrivate(Object):
     listed: bool = False  # on fpriv_list; since 5.17 files of the control node are on one of their own
     orphan: bool = False  # 6.x: hdev is NULL, removal has given up on its process
     notified: bool = False  # 6.x: it has registered an eventfd
-    ending: bool = False  # nobody holds it: true only inside the step in which it ends
     leaving: bool = False  # a call that takes several steps is making it, or ending it
     built: Ghost[bool] = True  # all its fields are set
     contexts: Ghost[Once] = 0  # created for it, ever

@@ -20,6 +20,7 @@ from accelspec.spec.language import (
     OK,
     Result,
     any_of,
+    choose,
     fails,
     inserts,
     operation,
@@ -109,34 +110,34 @@ class B3(B2):
 
     # ------------------------------------------------------------------ the validity check
 
-    def fast(self, h: FilePrivate, compute: bool) -> bool:
+    def fast(self, h: FilePrivate, x: Context | None, compute: bool) -> bool:
         """The look without a lock: is everything there?"""
-        return self.has_context(h)
+        return x is not None
 
     def validate(self, h: FilePrivate, compute: bool) -> None:
         """In one piece; info() and cb_create() show it in two."""
-        self.make_valid(h, compute, self.fast(h, compute))
+        own = choose(x for x in Context if x.hpriv is h)
+        self.make_valid(h, own, compute, self.fast(h, own, compute))
 
-    def make_valid(self, h: FilePrivate, compute: bool, fast: bool) -> None:
+    def make_valid(self, h: FilePrivate, own: Context | None, compute: bool, fast: bool) -> None:
         """hl_ctx_is_valid: if the look without the lock was not enough, again under lazy_ctx_creation_lock."""
         wait_until(fast or not h.device.lazy_lock)
-        new = not fast and not self.has_context(h)
+        new = own is None
         if new and not any(a.device is h.device and not a.taken for a in Asid):
             assert not compute, "habanalabs.I20"
             raise EACCES("no_asid", read("hl_ctx_is_valid", "-ENOMEM is lost"))
         if new and fails("hl_ctx_create"):
             raise EACCES("creation_fails", read("hl_ctx_is_valid", "the errno is lost"))
-        a = any_of(a for a in Asid if self.fits(a, h, new))
+        a = any_of(a for a in Asid if self.fits(a, h, own))
         if when(new):
-            x = Context(hpriv=h, asid=a)
+            made = Context(hpriv=h, asid=a)
             a.taken = True
             h.contexts += 1
-            self.publish(x, compute)
+            self.publish(made, compute)
 
-    def fits(self, a: Asid, h: FilePrivate, new: bool) -> bool:
-        """May the context have this ASID, or has it got it?"""
-        had = not new and any(x.hpriv is h and x.asid is a for x in Context)
-        return had or (new and a.device is h.device and not a.taken)
+    def fits(self, a: Asid, h: FilePrivate, own: Context | None) -> bool:
+        """Has the context this ASID, or may a new one have it?"""
+        return own.asid is a if own is not None else a.device is h.device and not a.taken
 
     def publish(self, x: Context, compute: bool) -> None:
         """The device is given the new context."""
@@ -149,11 +150,13 @@ class B3(B2):
         if query is Query.STATUS:
             return OK("status", read("hl_info_ioctl", "even in a reset, and without a context"))
         self.working(h)
-        fast = self.fast(h, False)
+        seen = choose(x for x in Context if x.hpriv is h)
+        fast = self.fast(h, seen, False)
         h.inside += 1
         yield "looked"
         h.inside -= 1
-        self.make_valid(h, False, fast)
+        own = choose(x for x in Context if x.hpriv is h)
+        self.make_valid(h, own, False, fast)
         if query is Query.UNKNOWN:
             return ENOTTY("unknown", read("hl_info_ioctl"))
         if fails("return_size or return_pointer"):
@@ -167,11 +170,13 @@ class B3(B2):
     def cb_create(self, p: Process, n: Fd, large: bool) -> Result:
         h = self.entered(p, n, True)
         self.working(h)
-        fast = self.fast(h, True)
+        seen = choose(x for x in Context if x.hpriv is h)
+        fast = self.fast(h, seen, True)
         h.inside += 1
         yield "looked"
         h.inside -= 1
-        self.make_valid(h, True, fast)
+        own = choose(x for x in Context if x.hpriv is h)
+        self.make_valid(h, own, True, fast)
         x = self.current(h)
         if large:
             return EINVAL("too_large", read("hl_cb_create"))
@@ -248,22 +253,19 @@ class B6(B5):
     not_applicable = ALONE
     unchanged = UNTOUCHED
 
-    def mine(self, h: FilePrivate) -> bool:
-        """Is the context in the slot its own?  By comparing pointers."""
-        return any(h.device.slot is x and x.hpriv is h for x in Context)
+    def fast(self, h: FilePrivate, x: Context | None, compute: bool) -> bool:
+        """By comparing pointers."""
+        return x is not None and (not compute or h.device.slot is x)
 
-    def fast(self, h: FilePrivate, compute: bool) -> bool:
-        return self.has_context(h) and (not compute or self.mine(h))
-
-    def make_valid(self, h: FilePrivate, compute: bool, fast: bool) -> None:
+    def make_valid(self, h: FilePrivate, own: Context | None, compute: bool, fast: bool) -> None:
         wait_until(fast or not h.device.lazy_lock)
-        if not fast and compute and self.refused(h):
+        if not fast and compute and self.refused(h, own):
             raise EACCES("not_compute", read("hl_ctx_is_valid", "another context computes; nothing is created"))
-        super().make_valid(h, compute, fast)
+        super().make_valid(h, own, compute, fast)
 
-    def refused(self, h: FilePrivate) -> bool:
+    def refused(self, h: FilePrivate, own: Context | None) -> bool:
         """May it not compute?  A context that is there and not in the slot never will."""
-        return (self.has_context(h) or h.device.slot is not None) and not self.mine(h)
+        return h.device.slot is not own
 
     def publish(self, x: Context, compute: bool) -> None:
         """The first context is the one that computes, whoever asked for it."""
@@ -272,11 +274,9 @@ class B6(B5):
             x.granted = True
             self.raise_clocks(x.hpriv.device)
 
-    def end_debug(self) -> None:
+    def ends_debug(self, h: FilePrivate, x: Context | None) -> bool:
         """Debug mode goes with the context that computes."""
-        for d in Device:
-            if any(x.hpriv.ending and d.slot is x for x in Context):
-                d.in_debug = False
+        return h.device.slot is x
 
 
 class B7(WaitsWithoutLock, B6):

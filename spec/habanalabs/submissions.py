@@ -56,8 +56,15 @@ class Submissions(Ioctls):
     def complete(self, c: Submission) -> Result:
         """The hardware has finished it."""
         require(c.fence is PENDING and not c.ctx.hpriv.device.gone)
-        self.finish(c, DONE_WELL)
-        return DONE("ok", read("cs_do_release"))
+        h = c.ctx.hpriv
+        self.signal(c, DONE_WELL)
+        if h.file is not None or self.pending(h) or not self.closable(h.device):
+            return DONE("ok", read("cs_do_release"))
+        x = choose(x for x in Context if x.hpriv is h)
+        self.end_context(h, x)
+        self.end_slot(h, x)
+        free(h)
+        return DONE("last", read("cs_do_release", "the last that held a context whose file is closed"))
 
     @operation
     def wait(self, p: Process, n: Fd) -> Result:
