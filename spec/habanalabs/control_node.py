@@ -25,7 +25,9 @@ from .known import KNOWN_C0, LISTED_LAST
 from .listed import Listed
 from .objects import Asid, Context, Device, FilePrivate
 from .reset_order import RollbackFirst
-from .revision_a import A
+from .revision_a import PLAIN, QUIET, A
+
+TWO = {"Fd": 2, "File": 2, "FilePrivate": 2, "Context": 2, "Asid": 2, "exit()": 0}
 
 
 class C0(RollbackFirst, Listed, A):
@@ -33,6 +35,12 @@ class C0(RollbackFirst, Listed, A):
 
     revision = "c0"
     document = "v3 of the series, 31 July 2019, merged for 5.4"
+    scopes = {
+        "work and resets": {**PLAIN, "Submission": 1, "CommandBuffer": 1},
+        "two files": {**PLAIN, **TWO, "Submission": 1, "soft_reset()": 0, "remove()": 0},
+        "two owners of memory": {**PLAIN, **TWO, "Memory": 1, "close()": 0, "soft_reset()": 0, "remove()": 0},
+        "sharing": {**PLAIN, **QUIET, "Process": 2, "Mm": 2, "Message": 1},
+    }
     known = KNOWN_C0
     not_applicable = LISTED_LAST
     unchanged = read("v3 of the series, 31 July 2019", "no hunk changes it")

@@ -51,7 +51,7 @@ class Ioctls(Nodes):
         if not self.operational(h.device):
             raise EBUSY("in_reset", read("hl_device_disabled_or_in_reset"))
 
-    def validate(self, h: FilePrivate, compute: bool) -> None:
+    def validate(self, h: FilePrivate, own: Context | None, compute: bool) -> None:
         """What the posted series asks: has the file a context, and may that compute?"""
 
     def current(self, h: FilePrivate) -> Context:
@@ -81,7 +81,8 @@ class Ioctls(Nodes):
         if query is Query.STATUS:
             return OK("status", read("hl_info_ioctl", "even in a reset"))
         self.working(h)
-        self.validate(h, False)
+        seen = choose(x for x in Context if x.hpriv is h)
+        self.validate(h, seen, False)
         if query is Query.UNKNOWN:
             return ENOTTY("unknown", read("hl_info_ioctl"))
         if fails("return_size or return_pointer"):
@@ -101,7 +102,8 @@ class Ioctls(Nodes):
     def cb_create(self, p: Process, n: Fd, large: bool) -> Result:
         h = self.entered(p, n, True)
         self.working(h)
-        self.validate(h, True)
+        seen = choose(x for x in Context if x.hpriv is h)
+        self.validate(h, seen, True)
         x = self.current(h)
         if large:
             return EINVAL("too_large", read("hl_cb_create", "more than 2 MiB - 32"))
@@ -114,7 +116,8 @@ class Ioctls(Nodes):
     def cb_destroy(self, p: Process, n: Fd) -> Result:
         h = self.entered(p, n, True)
         self.working(h)
-        self.validate(h, True)
+        seen = choose(x for x in Context if x.hpriv is h)
+        self.validate(h, seen, True)
         x = self.current(h)
         b = choose(b for b in CommandBuffer if b.hpriv is x.hpriv and b.handle)
         if b is None:
@@ -132,7 +135,7 @@ class Ioctls(Nodes):
         h = self.entered(p, n, True)
         copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
-        self.validate(h, True)
+        self.validate(h, copied, True)
         x = self.worked_with(h, copied)
         if nothing:
             return EINVAL("size_zero", read("alloc_device_memory"))
@@ -149,7 +152,7 @@ class Ioctls(Nodes):
         h = self.entered(p, n, True)
         copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
-        self.validate(h, True)
+        self.validate(h, copied, True)
         x = self.worked_with(h, copied)
         m = choose(m for m in Memory if m.asid.device is h.device)
         if m is None:
@@ -166,7 +169,7 @@ class Ioctls(Nodes):
         h = self.entered(p, n, True)
         copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
-        self.validate(h, True)
+        self.validate(h, copied, True)
         x = self.worked_with(h, copied)
         m = choose(m for m in Memory if m.asid.device is h.device and m.mapped is None)
         if m is None:
@@ -185,7 +188,7 @@ class Ioctls(Nodes):
         h = self.entered(p, n, True)
         copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
-        self.validate(h, True)
+        self.validate(h, copied, True)
         x = self.worked_with(h, copied)
         m = choose(m for m in Memory if m.mapped is x)
         if m is None:
@@ -199,7 +202,8 @@ class Ioctls(Nodes):
     def debug_on(self, p: Process, n: Fd) -> Result:
         h = self.entered(p, n, True)
         self.working(h)
-        self.validate(h, True)
+        seen = choose(x for x in Context if x.hpriv is h)
+        self.validate(h, seen, True)
         self.current(h)
         d = h.device
         with d.debug_lock:
@@ -212,7 +216,8 @@ class Ioctls(Nodes):
     def debug_off(self, p: Process, n: Fd) -> Result:
         h = self.entered(p, n, True)
         self.working(h)
-        self.validate(h, True)
+        seen = choose(x for x in Context if x.hpriv is h)
+        self.validate(h, seen, True)
         self.current(h)
         d = h.device
         with d.debug_lock:
@@ -226,7 +231,8 @@ class Ioctls(Nodes):
         """Every other DEBUG command."""
         h = self.entered(p, n, True)
         self.working(h)
-        self.validate(h, True)
+        seen = choose(x for x in Context if x.hpriv is h)
+        self.validate(h, seen, True)
         self.current(h)
         if not h.device.in_debug:
             return EFAULT("not_in_debug", read("hl_debug_ioctl"))

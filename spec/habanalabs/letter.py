@@ -16,9 +16,9 @@ from accelspec.spec.language import (
     stated,
 )
 
-from .known import KNOWN_LETTER, NO_CONTROL_NODE
+from .known import KNOWN_LETTER, MANY_FILES
 from .letter_laws import LETTER
-from .many_files import B9
+from .many_files import B9, SCOPES_B
 from .objects import Context, FilePrivate
 
 
@@ -27,8 +27,9 @@ class BLetter(B9):
 
     revision = "b-letter"
     document = LETTER
+    scopes = SCOPES_B
     known = KNOWN_LETTER
-    not_applicable = NO_CONTROL_NODE
+    not_applicable = MANY_FILES
     unchanged = read("the cover letter", "says nothing of it: as 9/9 does")
 
     def worked_with(self, h: FilePrivate, copied: Context | None) -> Context:

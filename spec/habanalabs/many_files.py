@@ -18,13 +18,21 @@ from accelspec.spec.language import (
     when,
 )
 
-from .known import KNOWN_B9, NO_CONTROL_NODE
+from .known import KNOWN_B9, MANY_FILES
 from .letter_laws import LetterLaws
 from .objects import Context, Device, FilePrivate
 from .posted import B8, UNTOUCHED
 from .revision_a import PLAIN, QUIET, WHOLE
 
-TWO = {"Fd": 2, "File": 2, "FilePrivate": 2, "Context": 2}
+TWO = {"Fd": 2, "File": 2, "FilePrivate": 2, "exit()": 0}
+SCOPES_B = {
+    "work and resets": {**PLAIN, "Submission": 1, "CommandBuffer": 1},
+    "memory and duplicates": {**PLAIN, **QUIET, **WHOLE, "Memory": 1, "Fd": 2},
+    "the address of a context": {**PLAIN, **QUIET, **TWO, "cb_create()": 0},
+    "two contexts": {**PLAIN, **QUIET, **TWO, "Context": 2, "Asid": 2, "cb_create()": 0, "close()": 0},
+    "two files and a reset": {**PLAIN, **WHOLE, **TWO, "Submission": 1, "soft_reset()": 0, "remove()": 0},
+    "two processes": {**PLAIN, **QUIET, "Process": 2, "Mm": 2, "info()": 0},
+}
 
 
 class B9(LetterLaws, B8):
@@ -32,15 +40,9 @@ class B9(LetterLaws, B8):
 
     revision = "b9"
     document = "v1 9/9 of the posted series"
-    scopes = {
-        "two files": {**PLAIN, **QUIET, **TWO, "Asid": 2, "Submission": 1},
-        "two files and resets": {**PLAIN, **TWO, "soft_reset()": 0, "remove()": 0, "exit()": 0},
-        "work and resets": {**PLAIN, "Submission": 1, "CommandBuffer": 1, "Fd": 1},
-        "memory": {**PLAIN, **WHOLE, **TWO, "Memory": 1, "soft_reset()": 0, "remove()": 0, "exit()": 0},
-        "two processes": {**PLAIN, **QUIET, "Process": 2, "Mm": 2, "Message": 1, "info()": 1, "cb_create()": 1},
-    }
+    scopes = SCOPES_B
     known = KNOWN_B9
-    not_applicable = NO_CONTROL_NODE
+    not_applicable = MANY_FILES
     unchanged = UNTOUCHED
 
     @operation

@@ -64,9 +64,9 @@ class B2(B1):
     not_applicable = ALONE
     unchanged = UNTOUCHED
 
-    def validate(self, h: FilePrivate, compute: bool) -> None:
+    def validate(self, h: FilePrivate, own: Context | None, compute: bool) -> None:
         """hl_ctx_is_valid."""
-        if not self.has_context(h):
+        if own is None:
             raise EACCES("no_context", read("hl_ctx_is_valid"))
 
 
@@ -114,9 +114,8 @@ class B3(B2):
         """The look without a lock: is everything there?"""
         return x is not None
 
-    def validate(self, h: FilePrivate, compute: bool) -> None:
+    def validate(self, h: FilePrivate, own: Context | None, compute: bool) -> None:
         """In one piece; info() and cb_create() show it in two."""
-        own = choose(x for x in Context if x.hpriv is h)
         self.make_valid(h, own, compute, self.fast(h, own, compute))
 
     def make_valid(self, h: FilePrivate, own: Context | None, compute: bool, fast: bool) -> None:

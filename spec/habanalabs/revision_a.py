@@ -38,4 +38,4 @@ class A(Frequency, Laws):
     known = KNOWN_A
     not_applicable = ALONE
     drops = (*UNMAPPED, "exec", "wake_up")
-    scopes = SCOPES
+    scopes = {**SCOPES, "sharing": {**PLAIN, **QUIET, "Process": 2, "Mm": 2, "Message": 1}}

@@ -34,7 +34,7 @@ class Submissions(Ioctls):
         h = self.entered(p, n, True)
         copied = choose(x for x in Context if x.hpriv is h)
         self.working(h)
-        self.validate(h, True)
+        self.validate(h, copied, True)
         x = self.worked_with(h, copied)
         if fails("arguments"):
             return EINVAL("bad_arguments", read("hl_cs_ioctl"))
@@ -70,7 +70,8 @@ class Submissions(Ioctls):
     def wait(self, p: Process, n: Fd) -> Result:
         """WAIT_CS for the newest sequence, without patience."""
         h = self.entered(p, n, True)
-        self.validate(h, True)
+        seen = choose(x for x in Context if x.hpriv is h)
+        self.validate(h, seen, True)
         x = self.current(h)
         c = choose(c for c in Submission if c.ctx is x)
         if c is None:
