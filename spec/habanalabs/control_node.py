@@ -38,7 +38,7 @@ class C0(RollbackFirst, Listed, A):
     scopes = {
         "work and resets": {**PLAIN, "Submission": 1, "CommandBuffer": 1},
         "two files": {**PLAIN, **TWO, "Submission": 1, "soft_reset()": 0, "remove()": 0},
-        "two owners of memory": {**PLAIN, **TWO, "Memory": 1, "close()": 0, "soft_reset()": 0, "remove()": 0},
+        "two owners of memory": {**PLAIN, **TWO, "Memory": 1, "soft_reset()": 0, "remove()": 0},
         "sharing": {**PLAIN, **QUIET, "Process": 2, "Mm": 2, "Message": 1},
     }
     known = KNOWN_C0
