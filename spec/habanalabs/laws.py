@@ -13,7 +13,6 @@ from accelspec.spec.language import (
     OK,
     STATE,
     STEP,
-    TWO_RUNS,
     Errno,
     Machine,
     after,
@@ -193,7 +192,7 @@ class Laws(Machine):
     def a_control_file_only_asks(self) -> None:
         """Nothing but INFO is carried out for a control node."""
 
-    @check("habanalabs.I20", TWO_RUNS, SHEET)
+    @check("habanalabs.I20", STATE, SHEET)
     def monitors_are_in_nobodys_way(self) -> None:
         """No compute request that is legitimate fails for what another has opened or asked."""
 
@@ -226,13 +225,13 @@ class Laws(Machine):
 
     @eventually("habanalabs.P05", SHEET, fair=("soft_reset", "reset_work", "remove", "resume"))
     def resets_end(self) -> bool:
-        """A reset that has begun ends, in a device that works or in one that is broken for good."""
-        return all(not d.in_reset or d.gone for d in Device)
+        """A reset that runs ends, in a device that works or in one that is broken for good."""
+        return all(not d.in_reset or d.gone or d.queued for d in Device)
 
     @eventually("habanalabs.P07", SHEET, fair=("reset_work", "remove"))
     def removal_ends(self) -> bool:
-        """A removal, or a hard reset that is due, comes to its end, whoever refuses to leave."""
-        return all(not d.hard_pending or d.gone for d in Device)
+        """A removal, or the worker of a hard reset, comes to its end, whoever refuses to leave."""
+        return all(not d.hard_pending or d.gone or d.queued for d in Device)
 
     # ------------------------------------------------------------------ what must be possible
 
