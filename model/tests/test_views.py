@@ -235,7 +235,7 @@ def test_the_transitions_machine_agrees_with_the_interpreter_on_every_step(spec:
     assert {s for s in seen if s[1] != s[2]} == changes - {("switch.on", "DARK", "BROKEN")}  # no lamp is old
 
 
-FEW = {"ownership": 1, "dmabuf": 6}  # whose objects hardly have words for their states: a client comes and goes
+FEW = {"ownership": 1, "dmabuf": 6, "habanalabs": 1}  # whose objects hardly have words for their states
 NONE = ("fences", "locks")  # whose objects have flags only
 
 

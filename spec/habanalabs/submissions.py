@@ -46,9 +46,10 @@ class Submissions(Ioctls):
         b = choose(b for b in CommandBuffer if b.hpriv is x.hpriv and b.handle)
         if b is None and fails("hl_cb_get"):
             return EINVAL("unknown_cb", read("validate_queue_index"))
-        for c in Submission:
-            if c.ctx is x:
-                free(c)
+        if last is not None:
+            last.fence = PENDING
+            last.cb = b
+            return OK("next", read("hl_hw_queue_schedule_cs", "the slot of the ring is used again"))
         Submission(ctx=x, cb=b)
         return OK("ok", read("hl_hw_queue_schedule_cs"))
 
