@@ -7,9 +7,11 @@ from accelspec.spec.language import Machine
 
 from .dmabuf import FENCES, LOCKS
 from .dmabuf import REVISIONS as DMABUF
+from .habanalabs import MAINLINE as HABANALABS
 from .ownership import REVISIONS as OWNERSHIP
 from .uacce import REVISIONS as UACCE
 
 MACHINES: dict[str, dict[str, type[Machine]]] = {
-    machine[0].machine: {r.revision: r for r in machine} for machine in (UACCE, OWNERSHIP, DMABUF, FENCES, LOCKS)
+    machine[0].machine: {r.revision: r for r in machine}
+    for machine in (UACCE, OWNERSHIP, DMABUF, FENCES, LOCKS, HABANALABS)
 }
