@@ -29,7 +29,7 @@ class Linux6_1(Mainline):
         ),
         violates(
             "habanalabs.I18",
-            "last_put.ok",
+            "map.ok",
             "a scrub that fails is only logged, and the next owner comes (B25)",
             read("hpriv_release"),
         ),

@@ -86,7 +86,7 @@ class Linux6_12(Mainline):
         ),
         violates(
             "habanalabs.I17",
-            "timeout.ok",
+            "complete.ok",
             "a conditional reset writes -EIO into the fence of what has timed out, its rollback -ETIMEDOUT",
             deduced("force_complete_cs, then cs_do_release"),
         ),

@@ -39,6 +39,7 @@ NOT_HERE = {
     "habanalabs.I20": "it compares two runs",
     "habanalabs.I30": "open makes the context, and no call after it",
     "habanalabs.I32": "the list is walked under its lock, and the wait holds none (B7)",
+    "habanalabs.I33": "open lists a file last, and is one step under the lock of the list (B3)",
     "habanalabs.S02": "the worker goes on when nobody is left, or not at all",
 }
 
