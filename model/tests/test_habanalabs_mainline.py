@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""habanalabs 6.1 and 6.12: verdicts as expected before any engine ran, the readings agree, and the numbers of states."""
+"""habanalabs 6.1 and 6.12: verdicts as expected before any engine ran, readings that agree, numbers of states."""
 
 from __future__ import annotations
 
