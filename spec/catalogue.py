@@ -7,11 +7,12 @@ from accelspec.spec.language import Machine
 
 from .dmabuf import FENCES, LOCKS
 from .dmabuf import REVISIONS as DMABUF
-from .habanalabs import REVISIONS as HABANALABS
+from .habanalabs import MAINLINE
+from .habanalabs import REVISIONS as POSTED
 from .ownership import REVISIONS as OWNERSHIP
 from .uacce import REVISIONS as UACCE
 
 MACHINES: dict[str, dict[str, type[Machine]]] = {
     machine[0].machine: {r.revision: r for r in machine}
-    for machine in (UACCE, OWNERSHIP, DMABUF, FENCES, LOCKS, HABANALABS)
+    for machine in (UACCE, OWNERSHIP, DMABUF, FENCES, LOCKS, (*POSTED, *MAINLINE))
 }

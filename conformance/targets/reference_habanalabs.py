@@ -61,7 +61,7 @@ class HabanalabsReference(Reference):
     """The reference driver of habanalabs."""
 
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
-    behaviours = tuple(REVISIONS)
+    behaviours = tuple(r for r in REVISIONS if r not in ("c1", "c2"))  # the calls of 6.x have other arguments
 
     def fresh(self) -> AccelSystem:
         """As in `Reference`."""

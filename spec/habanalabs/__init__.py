@@ -5,10 +5,30 @@ from accelspec.spec.language import Machine
 
 from .control_node import C0
 from .letter import BLetter
+from .linux_6_1 import Linux6_1
+from .linux_6_12 import Linux6_12
 from .many_files import B9
 from .posted import B1, B2, B3, B4, B5, B6, B7, B8
 from .revision_a import A
 
 REVISIONS: tuple[type[Machine], ...] = (A, B1, B2, B3, B4, B5, B6, B7, B8, B9, BLetter, C0)
+MAINLINE: tuple[type[Machine], ...] = (Linux6_1, Linux6_12)
 
-__all__ = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "C0", "REVISIONS", "A", "BLetter"]
+__all__ = [
+    "B1",
+    "B2",
+    "B3",
+    "B4",
+    "B5",
+    "B6",
+    "B7",
+    "B8",
+    "B9",
+    "C0",
+    "MAINLINE",
+    "REVISIONS",
+    "A",
+    "BLetter",
+    "Linux6_1",
+    "Linux6_12",
+]

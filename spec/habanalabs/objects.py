@@ -46,6 +46,24 @@ class InfoOp(Enum):
     UNKNOWN = "no such opcode"
 
 
+class Place(Enum):
+    """What a sequence number means to a ring of two."""
+
+    FUTURE = "not given yet"
+    NEWEST = "the last that was given"
+    OLDER = "the one before: it is in the slot that is needed next"
+    GONE = "its slot was needed, or it is 0, which is never given"
+
+
+class Stage(Enum):
+    """The place of a submission in a staged group: the last is completed for all of them, the first has the timer."""
+
+    WHOLE = "not staged"
+    FIRST = "opens a group"
+    MIDDLE = "joins it"
+    LAST = "joins and closes it"
+
+
 class Switch(Enum):
     """Exactly one submission of a context switches the chip to it."""
 
@@ -62,11 +80,12 @@ class Asic(Enum):
 
 
 PENDING, DONE_WELL, TIMED_OUT, ABORTED, REJECTED = Fence
+FUTURE, NEWEST, OLDER, GONE = Place
+WHOLE, FIRST, MIDDLE, LAST = Stage
 NEEDED, RUNNING, SWITCHED = Switch
 GOYA, GAUDI2 = Asic
 
-Sequence = Annotated[int, Range(0, 4)]  # 0 is never given; a scope ends where the last one is
-Few = Annotated[int, Range(0, 3)]
+Few = Annotated[int, Range(0, 4)]
 Trials = Annotated[int, Range(0, 1)]  # HL_PENDING_RESET_MAX_TRIALS is 60
 Once = Annotated[int, Range(0, 2)]  # a count that should never pass 1
 
@@ -97,9 +116,6 @@ class Device(Object, always=True):
     remembered: bool = False  # hard_reset_schedule_flags: a hard reset follows the compute reset that runs
     needs_reset: bool = False  # a submission timed out, and resets on lockup are off
     trials: Trials = 0  # process_kill_trial_cnt
-    watchdog: bool = False  # 6.12: a reset waits until the owner leaves
-    watchdog_hard: bool = False  # 6.12: and will be a hard one then, whatever the chip can
-    late_reset: bool = False  # 6.12: a close found the context in use, and is about to ask for a hard reset
     fini: bool = False  # device_fini_pending
     killing: Ghost[bool] = False  # the kill stage waits for somebody
     resets: Ghost[Once] = 0  # resets that run
@@ -123,7 +139,6 @@ class FilePrivate(Object):
     file: Unique[File | None] = None  # none since the last close: what is left drains
     listed: bool = False  # on fpriv_list; since 5.17 files of the control node are on one of their own
     orphan: bool = False  # 6.x: hdev is NULL, removal has given up on its process
-    notified: bool = False  # 6.x: it has registered an eventfd
     leaving: bool = False  # a call that takes several steps is making it, or ending it
     built: Ghost[bool] = True  # all its fields are set
     contexts: Ghost[Once] = 0  # created for it, ever
@@ -134,8 +149,6 @@ class Context(Object):
 
     hpriv: Rigid[FilePrivate]
     asid: Rigid[Asid]
-    sequence: Sequence = 1  # 6.x: cs_sequence, the next one
-    awaited: Sequence = 0  # 6.x: a thread is inside WAIT for this one, and holds its fence and the context
     switch: Switch = NEEDED  # 6.x, Goya: thread_ctx_switch_token and its wait token
     granted: Ghost[bool] = False  # somebody decided that it computes, and nobody took that back
     survivor: Ghost[bool] = False  # it was there when the hardware was hard reset
@@ -154,15 +167,15 @@ class Submission(Object):
     """A struct hl_cs, and its fence in the ring of the context."""
 
     ctx: Rigid[Context]
-    cb: CommandBuffer | None = None  # none: buffers that the scope does not follow
+    cb: Raw[CommandBuffer | None] = None  # none: buffers that the scope does not follow
     fence: Fence = PENDING
     # what follows is of 6.x, where the fence stays in the ring until its slot is needed
-    seq: Rigid[Sequence] = 0
+    place: Place = NEWEST
     alive: bool = False  # the hl_cs is there, and holds the context and its buffers
     queued: bool = False  # on cs_mirror_list: the hardware has it
-    group: Rigid[Sequence] = 0  # staged_sequence, that of the first of its group; 0: not staged
-    last: Rigid[bool] = False  # staged_last: the one that gets the completion
-    patient: Rigid[bool] = False  # HL_CS_FLAGS_SKIP_RESET_ON_TIMEOUT
+    awaited: bool = False  # a thread is inside WAIT, and holds the fence and the context
+    stage: Stage = WHOLE
+    patient: bool = False  # HL_CS_FLAGS_SKIP_RESET_ON_TIMEOUT
     fired: bool = False  # its lockup timer has fired
 
 
@@ -175,10 +188,33 @@ class Memory(Object):
 
 
 class Chip(Object, always=True):
-    """6.x: the chip of a device."""
+    """6.x: the chip of a device, if that is no Gaudi; with its clocks, and memory that has addresses of its own."""
 
     device: Rigid[Device]
     asic: Rigid[Asic]
+    high: bool = False  # curr_pll_profile, of a Goya
+    manual: bool = False  # pm_mng_profile
+    soiled: Ghost[bool] = False  # the memory holds what an owner who is gone has written
+
+
+class Power(Object, always=True):
+    """6.x: the power management of a device."""
+
+    device: Rigid[Device]
+    suspended: bool = False
+
+
+class Eventfd(Object):
+    """6.x: what a file has registered to be told of errors."""
+
+    hpriv: Rigid[FilePrivate]
+
+
+class Coresight(Object, always=True):
+    """6.x: the trace engines of a device."""
+
+    device: Rigid[Device]
+    on: bool = False  # in_debug
 
 
 class Dmabuf(Object):
@@ -186,3 +222,12 @@ class Dmabuf(Object):
 
     ctx: Rigid[Context]
     memory: Rigid[Memory | None] = None  # 6.12: it cannot be unmapped while it is exported
+
+
+class Watchdog(Object, always=True):
+    """6.12: resets that wait for an owner to leave, or come because he has."""
+
+    device: Rigid[Device]
+    active: bool = False  # watchdog_active: somebody was told to leave, and has 30 s
+    hard: bool = False  # it will be a hard reset then, whatever the chip can
+    late: bool = False  # a close has found its context in use, and is about to ask for a hard reset

@@ -21,6 +21,7 @@ class Errno(Enum):
     EINTR = 4
     EIO = 5
     ENXIO = 6
+    ENOEXEC = 8
     EBADF = 9
     EAGAIN = 11
     ENOMEM = 12
@@ -80,6 +81,7 @@ ENOENT = Errno.ENOENT
 EINTR = Errno.EINTR
 EIO = Errno.EIO
 ENXIO = Errno.ENXIO
+ENOEXEC = Errno.ENOEXEC
 EBADF = Errno.EBADF
 EAGAIN = Errno.EAGAIN
 ENOMEM = Errno.ENOMEM
