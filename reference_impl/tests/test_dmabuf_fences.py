@@ -2,6 +2,7 @@
 """Fences, reservations and jobs by themselves (fact sheet, 4.1 and 4.2)."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ class Bench:
         assert fence is not None
         return fence
 
-    def run(self, steps: Step[int]) -> Call:
+    def run(self, steps: Step[Any]) -> Call:
         call = Call(self.task, steps, self.system.kernel.findings.report)
         call.run()
         return call
