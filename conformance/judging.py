@@ -140,6 +140,7 @@ def revision_of(spec: Specification) -> Revision:
         document=spec.document,
         operations=len(spec.operations()),
         all_rows=len(spec.rows()),
+        costs={question: f"{c.answer} {c.source.in_document(spec.document)}" for question, c in spec.costs.items()},
     )
 
 

@@ -185,6 +185,7 @@ class Revision(OfRevision, frozen=True, kw_only=True):
     document: str = ""
     operations: int = 0
     all_rows: int = 0
+    costs: dict[str, str] = {}
     rows: dict[str, Row] = {}
 
 

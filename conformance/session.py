@@ -18,7 +18,7 @@ from .recording import Met, Performed
 from .targets import Ahead, Call, Concurrent, Draft, Observation, System, Target
 
 MOST_DRAIN = 200  # calls
-MOST_AHEAD = 64  # calls that are drawn before the answers to them are known
+MOST_AHEAD = 32  # calls that are drawn before the answers to them are known
 
 
 class Disagreed(Exception):
@@ -52,6 +52,8 @@ class Session:
     )  # what both specification and target know, in the specification's order
     concurrent: Concurrent | None = field(init=False)  # the target, if it can make two calls at once
     far: Ahead | None = field(init=False)  # the target, if calls are to be drawn ahead of their answers
+    foretold: int = field(init=False, default=0)  # calls that are drawn and not made yet
+    foretold_succeeded: int = field(init=False, default=0)  # how many of them are expected to succeed
     _releases: list[str] = field(default_factory=list)  # operations that gave something back, the useful ones first
 
     def __post_init__(self) -> None:
@@ -94,6 +96,7 @@ class Session:
                 break
             self.oracle.candidates = (after,)
         self.oracle.candidates = now
+        self.foretold = self.foretold_succeeded = 0
         return calls, draft
 
     def judged(self, calls: Iterable[Call], seen: Iterable[Observation]) -> Iterator[Performed]:
@@ -112,6 +115,8 @@ class Session:
             draft.add(call, Errno.EBUSY.name)
             return None
         result = call.fails[failed] if way.outcome is Errno.CALLBACK and failed else way.outcome.name
+        self.foretold += 1
+        self.foretold_succeeded += way.outcome.succeeded
         created = draft.add(call, result)
         names = self.oracle.matcher.named(way, created, self.oracle.matcher.kept(candidate.names, way.freed))
         return next((Candidate(way.after, n) for n in names), None)

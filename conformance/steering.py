@@ -64,7 +64,8 @@ class Steering:
     def draw(self, random: Random) -> Call | None:
         """A call that may be made now; None if there is none, or none that succeeds where it is time for one."""
         counts = self.session.coverage
-        must_succeed = counts.succeeded < SUCCEEDING * counts.steps
+        succeeded, steps = counts.succeeded + self.session.foretold_succeeded, counts.steps + self.session.foretold
+        must_succeed = succeeded < SUCCEEDING * steps
         if self._fresh <= 0:
             self._weights = [sum(self.weight(r) for r in self._rows[op]) + 0.01 for op in self._operations]
             self._fresh = REFRESH

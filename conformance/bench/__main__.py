@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import sys
 
-from . import explore, kernel
+from . import explore, fuzz, kernel, prove
 
-BENCHMARKS = {"explore": explore.main, "kernel": kernel.main}
+BENCHMARKS = {"explore": explore.main, "prove": prove.main, "fuzz": fuzz.main, "kernel": kernel.main}
 
 
 def main(names: list[str]) -> int:

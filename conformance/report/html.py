@@ -84,6 +84,7 @@ def page(file: ResultFile) -> str:
         summary=words.summary(file),
         counted=[(n, what) for n, what in words.counted(file) if n],
         matrices=[Matrix.of(file, m) for m in machines],
+        costs={m: [r for r in file.revisions if r.machine == m and r.costs] for m in machines},
         unexpected=[*file.judged(Judgement.NEW), *file.judged(Judgement.VANISHED)],
         undecided=file.judged(Judgement.UNDECIDED),
         violated=_by_law([r for r in file.results if r.trace and r.verdict is Status.VIOLATED]),

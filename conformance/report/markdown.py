@@ -49,7 +49,17 @@ def _matrix(file: ResultFile, machine: str) -> str:
         cells = [cell(by[law, v]) if (law, v) in by else "" for v in revisions]
         lines.append(f"| {law} | {_escape(name)} | " + " | ".join(cells) + " |")
     counts = [f"- {v}: {verdicts([r for r in results if r.revision == v])}" for v in revisions]
-    return "\n".join([*lines, "", *counts])
+    return "\n".join([*lines, "", *counts, *_costs(file, machine)])
+
+
+def _costs(file: ResultFile, machine: str) -> list[str]:
+    """What each revision costs its users: questions x revisions."""
+    having = [r for r in file.revisions if r.machine == machine and r.costs]
+    if not having:
+        return []
+    questions = dict.fromkeys(q for r in having for q in r.costs)
+    rows = [f"| {r.revision} | " + " | ".join(_escape(r.costs.get(q, "")) for q in questions) + " |" for r in having]
+    return ["", "| what it costs | " + " | ".join(questions) + " |", "|---" * (len(questions) + 1) + "|", *rows]
 
 
 def _result(r: Result) -> str:

@@ -205,11 +205,28 @@ def matrix(file: ResultFile, *, lemmas: bool = False) -> str:
         table = [[machine, *revisions, ""]]
         table += [[p, *(cells.get((p, v), "") for v in revisions), name] for p, name in sorted(laws.items())]
         blocks.append("\n".join(columns(table)))
+        blocks += costs(file, machine)
     legend = (
         "proved: for any number of objects   scope: every state of a finite scope   x n: violated in n calls\n"
         "!: not as the revision lists it   -: not applicable   ?: unknown"
     )
     return "\n\n".join([*blocks, legend])
+
+
+def costs(file: ResultFile, machine: str) -> list[str]:
+    """What each revision costs its users, question by question."""
+    having = [r for r in file.revisions if r.machine == machine and r.costs]
+    out = []
+    for question in dict.fromkeys(q for r in having for q in r.costs):
+        width = max(len(r.revision) for r in having)
+        lines = [line for r in having if question in r.costs for line in _hanging(r.revision, width, r.costs[question])]
+        out.append("\n".join([f"{machine}: {question}?", *lines]))
+    return out
+
+
+def _hanging(name: str, width: int, text: str) -> list[str]:
+    first, *rest = textwrap.wrap(text, WIDTH - width - 4, break_long_words=False, break_on_hyphens=False)
+    return [f"  {name:{width}}  {first}", *(" " * (width + 4) + line for line in rest)]
 
 
 def columns(table: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:

@@ -119,6 +119,10 @@ def open_reference(machine: str, revision: str, options: Mapping[str, str] | Non
     """The reference implementation of a machine.  Raises TargetError where there is none, and as `Reference` does."""
     match machine:
         case "habanalabs":
+            if revision in ("c1", "c2"):
+                from .reference_mainline import MainlineReference
+
+                return MainlineReference(revision, options)
             from .reference_habanalabs import HabanalabsReference
 
             return HabanalabsReference(revision, options)

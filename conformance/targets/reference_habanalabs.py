@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 from accelspec.reference_impl.accel.arguments import Chunk, DebugOp, InfoArgs, MemoryFlag
 from accelspec.reference_impl.accel.behaviour import REVISIONS
@@ -62,6 +62,7 @@ class HabanalabsReference(Reference):
 
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
     behaviours = tuple(r for r in REVISIONS if r not in ("c1", "c2"))  # the calls of 6.x have other arguments
+    injected: ClassVar[Mapping[str, str]] = INJECTED
 
     def fresh(self) -> AccelSystem:
         """As in `Reference`."""
@@ -90,7 +91,7 @@ class HabanalabsReference(Reference):
         """As in `Reference`."""
         self._fails = call.fails
         for name in call.fails:  # the driver's own errno follows, whatever made the step fail
-            if step := INJECTED.get(f"{call.operation}.{name}", INJECTED.get(name)):
+            if step := self.injected.get(f"{call.operation}.{name}", self.injected.get(name)):
                 self.system.inject(step, Errno.ENOMEM)
         yield
         self._fails = {}
@@ -232,7 +233,7 @@ class HabanalabsReference(Reference):
         assert context is not None
         assert context.latest is not None
         new = context.latest
-        number, same = self._places.take(new.context)
+        number, same = self._places.take(new.context, new)
         self._submissions[name := f"submission{number}"] = new
         return Observation("OK", () if same else (name,))
 
@@ -328,15 +329,21 @@ class Lasting(Started):
 
 
 class Places:
-    """Which number the submission of a context has, where its ring has one place: the next one may get the same."""
+    """Which number each submission has that a ring still knows, as the specification gives them: the lowest free."""
 
     def __init__(self) -> None:
-        self._contexts: dict[int, Context] = {}
+        self._there: dict[int, tuple[Context, int, Submission | None]] = {}  # with how many were before it
 
-    def take(self, context: Context) -> tuple[int, bool]:
-        """The lowest number that is free when the last one of the context is; whether it is the same again."""
-        before = next((n for n, other in self._contexts.items() if other is context), None)
-        self._contexts = {n: c for n, c in self._contexts.items() if c.refs > 0 and c is not context}
-        number = next(n for n in count() if n not in self._contexts)
-        self._contexts[number] = context
-        return number, number == before
+    def take(self, context: Context, made: Submission | None) -> tuple[int, bool]:
+        """The number of the next one of a context; whether the one that leaves the ring for it had the same."""
+        there = {n: entry for n, entry in self._there.items() if entry[0].refs > 0}
+        i = 1 + max((i for other, i, _ in there.values() if other is context), default=-1)
+        oldest = i + 1 - len(context.ring)
+        stay = {
+            n: (other, j, submission)
+            for n, (other, j, submission) in there.items()
+            if other is not context or j >= oldest or (submission is not None and not submission.released)
+        }
+        number = next(n for n in count() if n not in stay)
+        self._there = {**stay, number: (context, i, made)}
+        return number, number in there

@@ -38,9 +38,11 @@ class View:
             "disabled": device.disabled,
             "in_reset": device.in_reset,
             "hard_pending": device.hard_reset_pending,
-            "queued": device.queued_work is not None,
         }
-        if device.behaviour.slot != "flag":
+        if device.behaviour.slot == "flag":
+            flags |= {"active": device.active, "releasing": device.in_release}
+        else:
+            flags["queued"] = device.queued_work is not None
             flags |= {"high": device.frequency == "HIGH", "manual": device.profile == "manual"}
             flags["in_debug"] = device.in_debug
         if device.behaviour.slot == "open count":
@@ -50,7 +52,7 @@ class View:
     def leftovers(self) -> dict[str, int]:
         """How many there are of each kind."""
         devices = [device for device in self.system.devices.values() if not device.gone]
-        fds = {fd for device in devices for fd in (*device.files, *device.control_files)}
+        fds = {fd for device in devices for fd in (*device.files, *device.control_files, *device.lost)}
         return {
             "File": len(self.system.kernel.files),
             "FilePrivate": len(fds),
@@ -58,6 +60,10 @@ class View:
             "CommandBuffer": sum(len(fd.buffers.alive) for fd in fds),
             "Memory": sum(len(device.memory.packs) for device in devices),
         }
+
+    def exports(self) -> int:
+        """How many exported buffers there are."""
+        return sum(len(device.exports) for device in self.system.devices.values())
 
     # ------------------------------------------------------------------ objects
 

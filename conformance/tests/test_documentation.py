@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,6 +201,12 @@ def test_the_page_has_every_row_law_and_scope(machine: str) -> None:
         assert all(f"| {p.id} |" in text for p in s.properties if not p.lemma and not p.implied)
         assert all(f"| {name} |" in text for name in s.scopes)
         assert all(f"| {id} | `{v.row}` |" in text for id, v in s.known.items())
+
+
+@pytest.mark.slow
+def test_the_design_question_is_answered_with_what_the_explorer_says_now() -> None:
+    tool = runpy.run_path(str(ROOT / "tools" / "design_page.py"))
+    assert tool["page"]() == (DOCS / "design-question.md").read_text()
 
 
 # ---------------------------------------------------------------------- expectations against lists

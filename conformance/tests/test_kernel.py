@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.conformance, pytest.mark.timeout(900)]
 REVISION = "6.12.117"
 SCOPE = {"Process": 2, "Mm": 2, "Fd": 2, "Device": 2, "Minor": 1, "HwQueue": 2, "Qm": 1}
 STEPS = 1200
-OUT_OF_REACH = {"register.cdev_add_fails", "open.device_removed", "remove.waits for q.mutex"}
+OUT_OF_REACH = {"register.cdev_add_fails", "open.device_removed"}
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from junitparser import JUnitXml
+from msgspec import structs
 
 from accelspec.conformance.report import FORMATS, render
 from accelspec.conformance.report.sequence import sequence_diagram
@@ -280,3 +281,12 @@ def test_numbers_and_times_for_people() -> None:
 )
 def test_what_no_cross_reference_has_is_not_linked(source: str) -> None:
     assert link(source) == ""
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html"])
+def test_what_a_revision_costs_stands_under_the_matrix(form: str, file: ResultFile) -> None:
+    assert "who waits" not in render(file, form)
+    file.revisions[0] = structs.replace(file.revisions[0], costs={"who waits": "whoever opens next [deduced] a test"})
+    text = render(file, form)
+    assert "who waits" in text
+    assert "whoever opens next [deduced] a test" in text

@@ -24,7 +24,7 @@ from .rules import INJECTABLE as MEMORY_INJECTABLE
 INJECTABLE = (
     *MEMORY_INJECTABLE, "alloc:fd", "alloc:context", "alloc:submission", "alloc:kernel context", "context_handle",
     "page_tables", "context_switch", "copy_from_user", "copy_to_user", "export_fd", "hw_init", "idle_after_reset",
-    "test_queues", "late_init", "resume",
+    "test_queues", "late_init", "queue_full", "resume",
 )  # fmt: skip
 
 Actor = Literal["process", "driver"]

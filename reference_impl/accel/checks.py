@@ -162,7 +162,11 @@ KNOWN: Final = {
         "habanalabs.I18": "a failed scrub is ignored (B25)",
         "habanalabs.I19": "a control fd registers for events (B26)",
     },
-    "c2": {},
+    "c2": {
+        "habanalabs.I08": "a close puts one reference of a destroyed buffer too many",
+        "habanalabs.I29": "removal sets hdev to NULL, and the ioctls of 6.12 follow it (H72)",
+        "oops": "removal sets hdev to NULL, and the ioctls of 6.12 follow it (H72)",
+    },
     "intended": {},
 }
 

@@ -64,8 +64,12 @@ class Context:
             self.device.kernel.findings.report("habanalabs.I05", f"a reference to {self} is dropped after its end")
             return
         self.refs -= 1
-        if self.refs == 0:
-            yield from self._end(task)
+        if self.refs:
+            return
+        if self.device.parted_ends is not None:
+            self.device.parted_ends.append(self)
+        else:
+            yield from self.end(task)
 
     def drop(self) -> None:
         """Begin to drain: its fd was closed."""
@@ -106,7 +110,8 @@ class Context:
 
     # The end.
 
-    def _end(self, task: Task) -> Step[None]:
+    def end(self, task: Task) -> Step[None]:
+        """End the context, which nobody holds, and with it the fd, if nobody holds that either."""
         device, fd = self.device, self.fd
         behaviour, kernel = device.behaviour, device.kernel
         for submission in device.mirror:

@@ -82,6 +82,7 @@ class AccelDevice:
         # Lists and their locks.
         self.files: dict[AccelFd, None] = {}
         self.control_files: dict[AccelFd, None] = {}
+        self.parted_ends: list[Context] | None = None  # where contexts end when told to, those that wait for it
         self.lost: list[AccelFd] = []  # a removal gave up on them; nothing that they hold can be freed
         self.mirror: dict[Submission, None] = {}
         single = behaviour.slot == "open count"

@@ -54,6 +54,8 @@ def export(context: "Context", args: MemoryArgs) -> int:
     ``export_fd``.
     """
     device = context.device
+    if device.behaviour.drm_core and (failed := device.kernel.injector.take("export_fd")) is not None and failed < 0:
+        return failed
     if device.hardware.dram_mmu:
         if device.behaviour.export_holds == "context":
             return Errno.EOPNOTSUPP

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .context import Context
     from .device import AccelDevice
 
+STILL_IN_USE = "close: still in use"
+
 
 class AccelFd:
     """The private data of an open file (hpriv). It has one reference of the file and one of each context.
@@ -25,6 +27,7 @@ class AccelFd:
     def __init__(self, device: "AccelDevice", file: "OpenFile", memory: Allocation, *, control: bool) -> None:
         kernel = device.kernel
         self.device: AccelDevice | None = device
+        self.home = device
         self.file = file
         self.memory = memory
         self.control = control
@@ -77,8 +80,11 @@ class AccelFd:
         """Let go of everything: the last reference to the open file is gone."""
         device = self.device
         self.released = True
-        if device is None:
-            return  # removed under it: nothing can be freed any more
+        if device is None:  # removed under it: 6.12 still lets go of what the file has, and its record is lost
+            if self.home.behaviour.drm_core:
+                yield from self._drop_context(task)
+                yield from self._drop_buffers(task)
+            return
         if device.gone:
             device.kernel.findings.report("habanalabs.I29", f"{self} is closed after its device was freed")
             device.files.pop(self, None)
@@ -96,8 +102,10 @@ class AccelFd:
         else:
             yield from self._drop_buffers(task)
             yield from self._drop_context(task)
-        last = yield from self.put(task)
-        if not last and behaviour.late_close_resets and not device.removal_pending:
+        yield from self.put(task)
+        held = self.ever is not None and self.ever.refs > 0
+        if held and behaviour.late_close_resets and not device.removal_pending:
+            yield point(STILL_IN_USE)
             yield from request_reset(task, device, Reset.HARD)
 
     def _drop_context(self, task: Task) -> Step[None]:

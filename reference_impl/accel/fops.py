@@ -161,7 +161,9 @@ class AccelFops(FileOperations):
             yield from fd.close(task)
             return
         fd.released = True
-        if device is None:
+        if device is None:  # it needs none to be freed
+            self.device.lost.remove(fd)
+            self.kernel.allocator.free(fd.memory)
             return
         lock, files = (
             (device.control_lock, device.control_files) if self._own_list else (device.files_lock, device.files)
@@ -183,6 +185,9 @@ class AccelFops(FileOperations):
         fd: AccelFd = file.private_data
         device = fd.device
         behaviour = self.behaviour
+        if device is None and behaviour.drm_core and not self.control:
+            self.kernel.findings.report("habanalabs.I29", f"a call follows the device of {fd}, which removal took away")
+            raise Oops("the pointer to the device is NULL: removal has given up on this process")
         if device is None or (device.removed and not device.gone):
             return Errno.ENODEV
         kind = ioctl_of(behaviour, cmd, control=self.control)

@@ -96,14 +96,16 @@ def info(device: "AccelDevice", fd: "AccelFd", args: InfoArgs) -> int:
     """
     behaviour = device.behaviour
     always, if_operational = CLASSES[behaviour.info]
+    question = Info(args.op) if args.op in Info._value2member_map_ else None
+    if fd.control and question in _EVENTS and behaviour.info == "6.12" and not behaviour.events_on_control:
+        return Errno.EOPNOTSUPP
     if behaviour.drm_core and args.pad:
         return Errno.EINVAL
-    question = Info(args.op) if args.op in Info._value2member_map_ else None
     if question not in always and not device.operational:
         return Errno.EBUSY
     if question is None or (question not in always and question not in if_operational):
         return behaviour.unknown_operation
-    if question in _EVENTS:
+    if question in (Info.REGISTER_EVENTFD, Info.UNREGISTER_EVENTFD):
         return _events(device, fd, question)
     if args.size <= 0:
         return Errno.EINVAL
@@ -116,13 +118,8 @@ def info(device: "AccelDevice", fd: "AccelFd", args: InfoArgs) -> int:
 
 
 def _events(device: "AccelDevice", fd: "AccelFd", question: Info) -> int:
-    if fd.control and device.behaviour.info == "6.12" and not device.behaviour.events_on_control:
-        return Errno.EOPNOTSUPP
-    if fd.control and question is not Info.GET_EVENTS:
+    if fd.control:
         device.kernel.findings.report("habanalabs.I19", f"{fd} changes who hears of events")
-    if question is Info.GET_EVENTS:
-        fd.events = 0
-        return 0
     if fd.eventfd is (question is Info.REGISTER_EVENTFD):
         return Errno.EINVAL
     fd.eventfd = not fd.eventfd
@@ -138,6 +135,9 @@ def _answer(device: "AccelDevice", fd: "AccelFd", question: Info) -> dict[str, A
     match question:
         case Info.DEVICE_STATUS:
             return {"status": device.status}
+        case Info.GET_EVENTS:
+            events, fd.events = fd.events, 0
+            return {"events": events}
         case Info.RESET_COUNT:
             return {"hard": device.counters["hard_reset"], "compute": device.counters["compute_reset"]}
         case Info.DRAM_USAGE:

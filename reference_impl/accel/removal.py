@@ -117,9 +117,9 @@ def expire(task: Task, device: "AccelDevice") -> Step[int]:
     if first is None or first.deadline is None:
         return 0
     first.deadline = None
-    first.timed_out = True
     if first.skips_reset:
         return 0
+    first.timed_out = True
     if not device.hardware.reset_on_lockup:
         device.needs_reset = device.behaviour.status != "5.1"
         return 0

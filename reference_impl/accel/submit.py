@@ -224,6 +224,8 @@ def _ready(submission: Submission, jobs: list[Job], args: CsArgs) -> int:
     device = submission.context.device
     if not device.operational:
         return Errno.EPERM
+    if device.kernel.injector.take("queue_full") is not None:
+        return Errno.EAGAIN
     wanted: dict[int, int] = {}
     for queue, *_ in jobs:
         wanted[queue] = wanted.get(queue, 0) + 1

@@ -133,6 +133,8 @@ def _several(task: Task, context: "Context", args: WaitArgs) -> Step[int]:
         return Errno.EINVAL
     if kernel.injector.take("copy_from_user") is not None:
         return Errno.EFAULT
+    if device.waiters >= device.hardware.multi_waits:
+        return Errno.ENOMEM
     fences: list[Fence] = []
     gone = 0
     for bit, seq in enumerate(sequences):
@@ -148,9 +150,6 @@ def _several(task: Task, context: "Context", args: WaitArgs) -> Step[int]:
             gone |= 1 << bit
         else:
             fences.append(fence.get())
-    if device.waiters >= device.hardware.multi_waits:
-        _put(fences)
-        return Errno.ENOMEM
     device.waiters += 1
     patience = Patience(device, args.timeout)
     while not gone and task.signal is None and not patience.over and not any(f.signalled for f in fences):

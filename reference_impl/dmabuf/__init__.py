@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shared device memory: dma-buf with fences, importers that really use it, and the designs of taking it back.
 
+Where the facts are silent: an import belongs to the process that made it and ends with its exit or exec; a message that
+cannot be received is gone; a process that is killed in a call gets nothing from it; a raw import that is told to let go
+does so when its `unmap` is called, a region and an accelerator by themselves; a move is a revoke, a copy and a restore.
+
 >>> system = System("D3b")
 >>> system.open(0, 0, 3), system.mem_alloc(0, 3, 8192)
 (3, 1)

@@ -168,7 +168,6 @@ class DmaBuf:
         self.wait = WaitQueue()
         self.wait_lock = SpinLock("POLLQ", kernel.locks)
         self.slots = (PollSlot(), PollSlot())  # in, out
-        self.vmaps = 0
         self.status = Status.OK
         self.drain = Drain(kernel)
         self.file_gone = False

@@ -291,8 +291,8 @@ class Core:
         if buffer.released:
             report("double free", f"{buffer} is released twice")
             return
-        if buffer.vmaps or any(slot.armed for slot in buffer.slots):
-            report("dmabuf.I18", f"{buffer} is released with a poll armed, or mapped by the kernel")
+        if any(slot.armed for slot in buffer.slots):
+            report("dmabuf.I18", f"{buffer} is released with a poll armed")
         yield from buffer.ops.release(task, buffer)
         buffer.resv.fini(task)
         if buffer.attachments:

@@ -129,12 +129,7 @@ class Importer:
         if isinstance(result, int):
             return result
         self.attachment = result
-        if self.kind is not Kind.STATIC and result.cached is not None:
-            self.mapping = None  # the core has mapped already; the importer asks for it when it needs it
         return 0
-
-    def _attached(self) -> Attachment | None:
-        return self.attachment
 
     def pin(self, task: Task) -> Step[int]:
         """Pin: 0, -EINVAL (static, or let go), or what the exporter answers."""

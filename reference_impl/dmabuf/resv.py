@@ -50,7 +50,7 @@ class Ticket:
             if contended is not None:
                 yield from contended.lock_slowly(self._task, self)
             for resv in resvs:
-                if resv not in self.held and (yield from resv.lock(self._task, self)):
+                if resv not in self.held and (yield from resv.lock_with(self._task, self)):
                     contended = resv
                     break
             else:
@@ -93,11 +93,12 @@ class Resv:
         """Who holds the lock."""
         return self.mutex.owner
 
-    def lock(self, task: Task, ticket: Ticket | None = None) -> Step[int]:
+    def lock(self, task: Task) -> Step[None]:
+        """Take the lock, with no other reservation held."""
+        return self.mutex.acquire(task)
+
+    def lock_with(self, task: Task, ticket: Ticket) -> Step[int]:
         """Take the lock; 0, or -EDEADLK where `ticket` has to back off for an older one."""
-        if ticket is None:
-            yield from self.mutex.acquire(task)
-            return 0
         yield point("before RESV")
         while self.mutex.owner is not None:
             other = self.mutex.ticket

@@ -390,7 +390,10 @@ def _in_creation(s: AccelSystem) -> object:
 
 # ---------------------------------------------------------------- 2.4 ioctl entry
 
-row("2.4 ioctl entry: hdev NULL", NEW, E.ENODEV)(lambda s: _survivor(s, lambda: s.info(0, 0)))
+row("2.4 ioctl entry: hdev NULL", ("c1",), E.ENODEV)(lambda s: _survivor(s, lambda: s.info(0, 0)))
+row("2.4 ioctl entry: hdev NULL is followed (the source of 6.12, not the sheet)", ("c2",), Outcome.OOPS)(
+    lambda s: _survivor(s, lambda: s.info(0, 0))
+)
 row("2.4 ioctl entry: number out of range", ("c1",), [E.ENOTTY, E.ENOTTY])(
     lambda s: (s.open(0, 0), [s.ioctl(0, 0, MISC), s.ioctl(0, 0, MISC + 7)])[1]
 )

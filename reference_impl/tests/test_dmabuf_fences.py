@@ -38,8 +38,15 @@ class Bench:
         call.run()
         return call
 
+    def lock(self) -> None:
+        def steps() -> Step[int]:
+            yield from self.resv.lock(self.task)
+            return 0
+
+        assert self.run(steps()).result == 0
+
     def add(self, fence: Fence, usage: Usage) -> None:
-        self.run(self.resv.lock(self.task))
+        self.lock()
         assert self.resv.reserve(self.task, 1) == 0
         self.resv.add(self.task, fence, usage)
         self.resv.unlock(self.task)
@@ -148,7 +155,7 @@ def test_a_query_finds_its_class_and_those_before(usage: Usage, query: Usage) ->
 
 def test_a_slot_has_to_be_reserved() -> None:
     bench = Bench()
-    bench.run(bench.resv.lock(bench.task))
+    bench.lock()
     with pytest.raises(Oops):
         bench.resv.add(bench.task, bench.fence(), Usage.READ)
     assert bench.resv.reserve(bench.task, 0) == E.EINVAL

@@ -30,6 +30,7 @@ from accelspec.spec.language import (
     stated,
 )
 
+from . import costs as prices
 from . import known as violations
 from .laws import SHEET, Laws
 from .objects import DISABLED, GOOD, REMOVED, RESETTING, Buffer, Device, Import, Memory, Session
@@ -62,6 +63,7 @@ class D0(Laws):
     document = "the series of June to September 2021 (facts, section 0)"
     not_applicable = NO_REVOKE
     known = violations.D0
+    costs = prices.D0
     scopes = SCOPES
 
 
@@ -74,6 +76,7 @@ class D0v3(D0):
     unchanged = deduced("the series of September is its successor")
     not_applicable = NO_REVOKE
     known = violations.D0_V3
+    costs = prices.D0
     drops = ["attach.no_path"]
 
     @replaces("map.no_path")
@@ -103,6 +106,7 @@ class D1(KeepsSession):
     unchanged = deduced("the mail speaks of the ownership only")
     not_applicable = NO_REVOKE
     known = violations.D1
+    costs = prices.D1
 
     @replaces("open.releasing")
     def open_owner_token(self, d: Device) -> None:
@@ -140,6 +144,7 @@ class D2a(KeepsSession):
     unchanged = deduced("the rows that facts section 2 does not tell apart")
     not_applicable = NO_REVOKE
     known = violations.D2A
+    costs = prices.D2A
 
     @inserts(before="open.releasing")
     def open_disabled(self, d: Device) -> None:
@@ -180,6 +185,7 @@ class D2c(D2a):
     unchanged = read("section 2 of the facts", "the same rows in the columns D2a and D2c")
     not_applicable = NO_REVOKE
     known = violations.D2C
+    costs = prices.D2C
 
     def referenced(self, f: File) -> bool:
         by_buffer = any(b.session is s and s.file is f for b in Buffer for s in Session)
@@ -213,6 +219,7 @@ class D2b(D2c):
     unchanged = read("section 2 of the facts", "the same rows in the columns D2b and D2c")
     not_applicable = NO_REVOKE
     known = violations.D2B
+    costs = prices.D2C
     scopes = {**SCOPES, "two buffers": {**SCOPES["two buffers"], "Fd": 3}}
 
     @always("dmabuf.I02", STATE, SHEET)

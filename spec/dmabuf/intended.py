@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from accelspec.spec.language import EBUSY, ENODEV, EOPNOTSUPP, Result, deduced, event, implies, inserts, lemma, require
 
+from . import costs as prices
 from .objects import (
     DISABLED,
     GOOD,
@@ -36,6 +37,7 @@ class Intended(D3b):
         "dmabuf.I12": "importers that cannot be revoked are let in on purpose, and hold the token",
         "dmabuf.P07": "a policy: whoever lets a pinned importer in waits for it; the option `intended-strict` does not",
     }
+    costs = prices.INTENDED
     drops = ["attach.not_revocable"]
 
     def fixed(self, b: Buffer) -> bool:
@@ -140,6 +142,7 @@ class IntendedStrict(Intended):
     option = True
     unchanged = deduced("intended, kept")
     not_applicable = {}
+    costs = prices.D3B
     drops = ["open.owner_token", "reset.fixed"]
 
     @inserts(before="attach.too_late")

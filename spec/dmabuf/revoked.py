@@ -27,6 +27,7 @@ from accelspec.spec.language import (
     stated,
 )
 
+from . import costs as prices
 from . import known as violations
 from .buffers import CORE, Buffers
 from .held import SCOPES
@@ -244,6 +245,7 @@ class D3b(Revocation, RevokeLaws):
     machine = "dmabuf"
     revision = "D3b"
     document = VFIO
+    costs = prices.D3B
     scopes = SCOPES
 
 
@@ -255,6 +257,7 @@ class D3bV7(D3b):
     document = "the series dmabuf-revoke v7, January 2026"
     unchanged = stated("the fix of April 2026", "changes nothing else")
     known = violations.D3B_V7
+    costs = prices.D3B
 
     @replaces("revoke.upgraded")
     def revoke_upgraded(self, b: Buffer) -> None:
@@ -278,6 +281,7 @@ class D3a(D3b):
         "dmabuf.P02": "nobody waits for fences",
     }
     known = violations.D3A
+    costs = prices.D3A
     drops = ["attach.not_revocable"]
 
     @event
@@ -308,6 +312,7 @@ class D3t(D3b):
         "dmabuf.I20": "several sessions have the device at once",
         "dmabuf.I27": "several sessions have the device at once, and the facts do not say who scrubs",
     }
+    costs = prices.D3T
     drops = ["open.releasing", "open.busy", "revoke.upgraded"]
     scopes = {**SCOPES, "two sessions": {**SCOPES["two buffers"], "Session": 2, "Buffer": 1}}
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from .sources import Source
-from .specification import Class, Form, Violation
+from .specification import Class, Cost, Form, Violation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,8 +22,8 @@ LOCK_GRAPH, TWO_RUNS, PROGRESS = Class.LOCK_GRAPH, Class.TWO_RUNS, Class.PROGRES
 class Machine:
     """A machine, or a part of one: operations, events, predicates and properties are its methods.
 
-    Of the class variables, `known`, `not_applicable`, `unchanged` and `drops` speak for the class that states them and
-    are never inherited.
+    Of the class variables, `known`, `not_applicable`, `costs`, `unchanged` and `drops` speak for the class that states
+    them and are never inherited.
     """
 
     machine: ClassVar[str] = ""
@@ -35,6 +35,7 @@ class Machine:
     ] = {}  # named finite scopes: how many objects of a kind (1 where it says nothing)
     known: ClassVar[Sequence[Violation]] = ()  # violations that this revision has, and who says so
     not_applicable: ClassVar[dict[str, str]] = {}  # property id -> why it says nothing here
+    costs: ClassVar[dict[str, Cost]] = {}  # "who waits" -> what it costs users: shown under the matrix
     unchanged: ClassVar[Source | None] = None  # on what ground the rows of the bases are taken over
     drops: ClassVar[
         Sequence[str]
@@ -47,6 +48,11 @@ def violates(property: str, row: str, why: str, source: Source) -> Violation:
     `row` names the row of the decision table at which it happens ("put_q.ok"), `why` is the argument.
     """
     return Violation(property, row, why, source)
+
+
+def cost(answer: str, source: Source) -> Cost:
+    """What a revision costs its users, as one answer: `costs = {"who waits": cost("nobody", deduced("..."))}`."""
+    return Cost(answer, source)
 
 
 def _mark(**marks: Any) -> Callable[[F], F]:

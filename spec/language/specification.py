@@ -141,6 +141,14 @@ class Violation:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a revision costs its users: the answer to one question, and who says so."""
+
+    answer: str
+    source: Source
+
+
+@dataclass(frozen=True)
 class Assumption:
     """A `require`: what the specification takes for granted about a call."""
 
@@ -178,6 +186,7 @@ class Specification:
     properties: list[Property] = field(default_factory=list)
     known: dict[str, Violation] = field(default_factory=dict)
     not_applicable: dict[str, str] = field(default_factory=dict)
+    costs: dict[str, Cost] = field(default_factory=dict)  # question -> answer
     assumptions: list[Assumption] = field(default_factory=list)
     waits: list[Assumption] = field(default_factory=list)  # what a `wait_until` waits for: no assumption
     steps: dict[str, list[str]] = field(default_factory=dict)  # of a stepped operation: its labels; `at` counts from 1

@@ -51,7 +51,12 @@ class Linux5_7(DanglingSlots, Legacy):
     }
     drops = ["forget_errors", "read_isolate", "read_threshold", "write_threshold", "hw_error"]
     known = [
-        violates("uacce.I03", "poll.nothing", "poll and the driver's ioctl look at no state", read("uacce_fops_poll")),
+        violates(
+            "uacce.I03",
+            "driver_ioctl.ok",
+            "the driver's ioctl and poll look at no state",
+            read("uacce_fops_unl_ioctl"),
+        ),
         violates("uacce.I04", "poll.nothing", "the callbacks stay after remove", read("uacce_remove")),
         violates(
             "uacce.I07",
@@ -61,9 +66,17 @@ class Linux5_7(DanglingSlots, Legacy):
         ),
         violates("uacce.I08", "open.ok", "no limit in the core", read("uacce_fops_open")),
         violates(
-            "uacce.I09", "munmap.ok", "the region is freed, the slot keeps the pointer (B-07)", read("uacce_vma_close")
+            "uacce.I09",
+            "munmap_head.ok",
+            "the close of any piece frees the region, the slot keeps the pointer (B-07)",
+            read("uacce_vma_close"),
         ),
-        violates("uacce.I15", "munmap.ok", "a mapping that was moved is closed twice (B-10)", stated("CVE-2026-23056")),
+        violates(
+            "uacce.I15",
+            "mremap_move.ok",
+            "a mapping that was moved is closed again, as it moves or goes (B-10)",
+            stated("CVE-2026-23056"),
+        ),
         violates(
             "uacce.I19", "put_q.ok", "the hardware queue goes back while it is mapped (S-06)", read("uacce_put_queue")
         ),

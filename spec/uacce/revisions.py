@@ -320,7 +320,10 @@ class Linux6_1(DanglingSlots, Uacce):
         ),
         violates("uacce.I08", "open.ok", "no limit in the core", read("uacce_fops_open")),
         violates(
-            "uacce.I09", "munmap.ok", "the region is freed, the slot keeps the pointer (B-07)", read("uacce_vma_close")
+            "uacce.I09",
+            "munmap_head.ok",
+            "the close of any piece frees the region, the slot keeps the pointer (B-07)",
+            read("uacce_vma_close"),
         ),
         violates(
             "uacce.I15",

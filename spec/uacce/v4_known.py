@@ -16,13 +16,14 @@ KNOWN = [
         read("uacce_fops_unl_ioctl"),
     ),
     violates(
-        "uacce.I04", "poll.nothing", "unregister leaves queues and ops as they are (S-16)", read("uacce_unregister")
+        "uacce.I04",
+        "open.got_queue",
+        "get_queue runs behind an unregister (S-18), which leaves queues and ops as they are (S-16)",
+        read("uacce_fops_open"),
     ),
     violates("uacce.I05", "open.bind_fails", "where the bind fails, ret is still 0 (S-01)", read("uacce_fops_open")),
-    violates(
-        "uacce.I06", "open.get_queue_fails", "no error path of open unbinds (S-02, S-03)", read("uacce_fops_open")
-    ),
-    violates("uacce.I07", "open.get_queue_fails", "the bond stays (S-02)", read("uacce_fops_open")),
+    violates("uacce.I06", "open.no_memory", "no error path of open unbinds (S-02, S-03)", read("uacce_fops_open")),
+    violates("uacce.I07", "open.no_memory", "the bond stays (S-02, S-03)", read("uacce_fops_open")),
     violates(
         "uacce.I08",
         "open.ok",
@@ -107,7 +108,7 @@ KNOWN = [
     ),
     violates(
         "uacce.I28",
-        "register.no_group",
+        "register.no_msi_cookie",
         "what fails after the attach frees the domain without detaching it (S-34)",
         read("uacce_set_iommu_domain"),
     ),
@@ -126,7 +127,7 @@ KNOWN = [
     violates("uacce.L02", "open.exclusive", "two opens at once count each other (S-21)", read("uacce_dev_open_check")),
     violates("uacce.L03", "put_q.ok", "only a completion wakes", read("uacce_put_queue")),
     violates(
-        "uacce.L04", "open.get_queue_fails", "the bond that open leaves has no user (S-02)", read("uacce_fops_open")
+        "uacce.L04", "open.no_memory", "the bond that open leaves has no user (S-02, S-03)", read("uacce_fops_open")
     ),
     violates(
         "uacce.L05",

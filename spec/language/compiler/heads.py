@@ -7,7 +7,7 @@ from ..assembly import where
 from ..errors import SpecError
 from ..machine import Machine
 from ..sources import Source
-from ..specification import Property, Specification, Violation
+from ..specification import Cost, Property, Specification, Violation
 
 NEEDED = {
     "machine": "uacce",
@@ -41,7 +41,15 @@ def check_head(c: type[Machine]) -> None:
     if not (isinstance(reasons, dict) and all(isinstance(x, str) and x for kv in reasons.items() for x in kv)):
         remedy = 'Write `not_applicable = {"uacce.I13": "why it says nothing here"}`.'
         raise SpecError(*where(c, "not_applicable"), f"not_applicable of {c.__name__} gives no reasons", remedy)
+    costs = own.get("costs", {})
+    if not (isinstance(costs, dict) and all(isinstance(q, str) and q and _is_cost(x) for q, x in costs.items())):
+        remedy = 'Write `costs = {"who waits": cost("nobody", deduced("why"))}`.'
+        raise SpecError(*where(c, "costs"), f"costs of {c.__name__} are no questions with an answer each", remedy)
     _check_sizes(c)
+
+
+def _is_cost(x: object) -> bool:
+    return isinstance(x, Cost) and isinstance(x.answer, str) and bool(x.answer) and isinstance(x.source, Source)
 
 
 def _is_violation(v: object) -> bool:
