@@ -104,6 +104,7 @@ class MainlineReference(HabanalabsReference):
     """The reference driver as a Gaudi of c1 or c2: every reset of it is a hard one."""
 
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
+    behaviours = ("c1", "c2")
     injected = INJECTED
     meet = None  # type: ignore[assignment]  # calls that are cut into events are not raced
 

@@ -10,6 +10,7 @@ import pytest
 from accelspec.conformance.campaign import Campaign, CampaignResult, roomy_scope
 from accelspec.conformance.oracle import Oracle
 from accelspec.conformance.targets import Concurrent, Target, TargetError, open_target
+from accelspec.conformance.targets.interface import Call, System
 from accelspec.model.evaluate import Interpreter
 from accelspec.model.verdict import Budget
 from accelspec.spec.habanalabs import REVISIONS
@@ -68,3 +69,59 @@ def test_the_driver_can_be_raced() -> None:
 def test_an_unknown_behaviour_is_refused() -> None:
     with pytest.raises(TargetError, match="c9"):
         open_target("reference", "habanalabs", "c9")
+
+
+# ------------------------------------------------------------------ 6.x: calls that are cut into events
+
+
+def gaudi(revision: str) -> Target:
+    target = open_target("reference", "habanalabs", revision)
+    scope = {"Process": 2, "Mm": 2, "Fd": 2, "Device": 1, "Asid": 1, "Chip": 0}
+    target.reset(System("habanalabs", revision, scope, {"asid0.device": "device0"}))
+    return target
+
+
+def results(target: Target, *calls: Call) -> list[str]:
+    return [target.perform(call).result for call in calls]
+
+
+OPEN = Call("open", ("process0", "fd0", "device0"))
+OTHER = Call("open", ("process1", "fd0", "device0"))
+SUBMIT = Call("submit", ("process0", "fd0", "WHOLE", "False"))
+CLOSE = Call("close", ("process0", "fd0"))
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize(("revision", "meanwhile"), [("c1", "EAGAIN"), ("c2", "EAGAIN")])
+def test_the_end_of_an_owner_is_an_event(revision: str, meanwhile: str) -> None:
+    target = gaudi(revision)
+    seen = target.perform(OPEN)
+    owner = next(name for name in seen.created if name.startswith("filePrivate"))
+    assert results(target, OTHER, CLOSE, OTHER) == ["EBUSY", "OK", meanwhile]
+    assert results(target, Call("last_put", (owner,)), OTHER) == ["DONE", "OK"]
+
+
+@pytest.mark.conformance
+def test_a_close_in_use_resets_later() -> None:
+    target = gaudi("c2")
+    target.perform(OPEN)
+    submitted = target.perform(SUBMIT).created[0]
+    assert results(target, CLOSE, Call("complete", (submitted,)), OTHER) == ["OK", "DONE", "EAGAIN"]
+    closed = target.perform(Call("still_in_use", ("watchdog0",)))
+    assert (closed.result, closed.state["device0.in_reset"]) == ("DONE", "True")
+
+
+@pytest.mark.conformance
+def test_a_worker_is_one_trial() -> None:
+    target = gaudi("c1")
+    target.perform(OPEN)
+    work = Call("reset_work", ("device0",))
+    assert results(target, Call("hard_reset", ("device0",)), work) == ["DONE", "DONE"]
+    last = target.perform(work)  # nobody has left: it gives up
+    assert (last.state["device0.in_reset"], last.state["device0.disabled"]) == ("False", "True")
+
+
+def test_another_chip_is_refused() -> None:
+    target = open_target("reference", "habanalabs", "c1")
+    with pytest.raises(TargetError, match="Chip=0"):
+        target.reset(System("habanalabs", "c1", {"Process": 1, "Device": 1, "Asid": 1, "Chip": 1}))
