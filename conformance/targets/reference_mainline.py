@@ -227,8 +227,8 @@ class MainlineReference(HabanalabsReference):
 
     # ------------------------------------------------------------------ ioctls
 
-    def start_info(self, process: str, fd: str, op: str) -> Started:
-        return self._user("info", process, fd, InfoArgs(QUESTIONS[op], pad=int("pad is 0" in self._fails)))
+    def start_info(self, process: str, fd: str, query: str) -> Started:
+        return self._user("info", process, fd, InfoArgs(QUESTIONS[query], pad=int("pad is 0" in self._fails)))
 
     def start_cb_create(self, process: str, fd: str, large: str) -> Started:
         return self._user("cb_create", process, fd, LARGE if large == "True" else 4096)
@@ -386,11 +386,11 @@ class MainlineReference(HabanalabsReference):
         self._device(device).last_failure = None  # a good one came before
         return super().start_heartbeat_fails(device)
 
-    def do_suspend(self, power: str) -> str:
-        return outcome(self.system.suspend(index(power)))
+    def do_suspend(self, device: str) -> str:
+        return outcome(self.system.suspend(index(device)))
 
-    def do_resume(self, power: str) -> str:
-        return outcome(self.system.resume(index(power)))
+    def do_resume(self, device: str) -> str:
+        return outcome(self.system.resume(index(device)))
 
     def do_watchdog_fires(self, w: str) -> str:
         self.system.watchdog(index(w))
