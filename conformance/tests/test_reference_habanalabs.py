@@ -7,13 +7,13 @@ from functools import cache
 
 import pytest
 
-from accelspec.conformance.campaign import Campaign, CampaignResult, roomy_scope
+from accelspec.conformance.campaign import Campaign, CampaignResult, fuzz, roomy_scope
 from accelspec.conformance.oracle import Oracle
 from accelspec.conformance.targets import Concurrent, Target, TargetError, open_target
 from accelspec.conformance.targets.interface import Call, System
 from accelspec.model.evaluate import Interpreter
 from accelspec.model.verdict import Budget
-from accelspec.spec.habanalabs import REVISIONS
+from accelspec.spec.habanalabs import REVISIONS, Linux6_1
 from accelspec.spec.language import compile_machine
 
 BEHAVIOURS = {"a": "a", "b9": "b9", "c0": "c0"}  # revisions of the specification, and what the driver is asked to be
@@ -72,6 +72,18 @@ def test_an_unknown_behaviour_is_refused() -> None:
 
 
 # ------------------------------------------------------------------ 6.x: calls that are cut into events
+
+ROOM = {"Chip": 0, "CommandBuffer": 0}  # a Gaudi; a buffer that c1 has destroyed twice (B15) is anybody's
+
+
+@pytest.mark.conformance
+def test_two_thousand_steps_of_6_1_agree() -> None:
+    spec = compile_machine(Linux6_1)
+    result = fuzz(
+        spec, open_target("reference", "habanalabs", "c1"), seed=1, max_steps=2000, scope={**roomy_scope(spec), **ROOM}
+    )
+    assert result.passed, result.disagreement and result.disagreement.text()
+    assert result.succeeded * 2 >= result.steps >= 2000
 
 
 def gaudi(revision: str) -> Target:
