@@ -25,7 +25,7 @@ REFERENCE = "reference"
 
 
 def tasks_of_reference(entries: Sequence[Entry], seed: int, max_steps: int, accepted: Baseline) -> list[Task]:
-    """A fuzz task for each of the revisions that the reference implementation implements."""
+    """A fuzz task for each of the revisions that the reference implementation implements, and is to agree with."""
     return [
         Task(
             e.reference,
@@ -43,17 +43,21 @@ def tasks_of_reference(entries: Sequence[Entry], seed: int, max_steps: int, acce
 
 
 def _implemented(entry: Entry) -> bool:
+    from .targets.reference import open_reference
+
     try:
-        open_target(REFERENCE, entry.machine, entry.revision).close()
+        reference = open_reference(entry.machine, entry.revision)
     except TargetError:
         return False
-    return True
+    reference.close()
+    return reference.behaviour not in reference.apart
 
 
 def run_campaign(task: Task, spec: Specification, budget: Budget) -> Iterator[Campaign | Disagreement]:
     """Fuzz the task's target.  Raises TargetError."""
     scope = {name: n for name, n in task.scope if any(k.name == name for k in spec.kinds)}
     target = open_target(task.target, spec.machine, task.target_revision or spec.revision, dict(task.options))
+    scope = {**getattr(target, "scope", {}), **scope}
     try:
         done = fuzz(
             spec,

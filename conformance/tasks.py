@@ -25,8 +25,7 @@ from .results import Campaign, Disagreement, Exploration, Finding, short
 if TYPE_CHECKING:
     from accelspec.model.explore import Explored
 
-SMALL = 4_000_000  # transitions of a scope whose whole graph is built, to look for deadlocks and fair cycles
-LARGE = 10_000_000  # the same, as long as something is listed that no smaller one has shown
+SMALL = 10_000_000  # transitions of a scope whose whole graph is built, to look for deadlocks and fair cycles
 
 
 class Engine(Enum):
@@ -133,6 +132,7 @@ def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> I
     scopes = scopes_for(spec, dict(task.scope))
     runs: dict[str, Explored] = {}
     sought = {p.id for p in spec.properties if p.id in spec.known and p.cls in (Class.PROGRESS, Class.LOCK_GRAPH)}
+    followed = False  # once is enough, unless something is listed that was not found yet
     replay = Replayer(entry.cls)
     for n, (name, scope) in enumerate(scopes.items()):
         if budget.stop():
@@ -143,7 +143,8 @@ def _explore(task: Task, entry: Entry, spec: Specification, budget: Budget) -> I
             yield said(verdict, name)
         yield _exploration(explored, name, part.elapsed)
         sought -= {v.property for v in explored.verdicts if v.status is Status.VIOLATED}
-        if explored.complete and explored.transitions <= (LARGE if sought else SMALL):
+        if explored.complete and explored.transitions <= SMALL and (sought or not followed):
+            followed = True
             for verdict in progress(spec, scope, _part(budget, len(scopes) - n), replay=replay):
                 sought -= {verdict.property} if verdict.status is Status.VIOLATED else set()
                 yield said(verdict, name)
@@ -168,7 +169,7 @@ def _look_for(task: Task, entry: Entry, spec: Specification, budget: Budget) -> 
         part = _part(budget, 2)
         explored = explore(spec, scopes[name], part, replay=replay)
         found = [v for v in explored.verdicts if v.property in task.only]
-        if fair and explored.complete and explored.transitions <= LARGE:
+        if fair and explored.complete and explored.transitions <= SMALL:
             found += (v for v in progress(spec, scopes[name], budget, replay=replay) if v.property in task.only)
         for verdict in found:
             yield said(verdict, name)

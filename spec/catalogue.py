@@ -16,3 +16,12 @@ MACHINES: dict[str, dict[str, type[Machine]]] = {
     machine[0].machine: {r.revision: r for r in machine}
     for machine in (UACCE, OWNERSHIP, DMABUF, FENCES, LOCKS, (*POSTED, *MAINLINE))
 }
+
+# What the main job looks at where nothing is named: all else are steps between these, or options of them.
+PRINCIPAL: dict[str, tuple[str, ...]] = {
+    "uacce": ("6.12.117", "6.1.192", "legacy", "5.7", "v4", "intended"),
+    "ownership": ("drm_auth", "proposal", "habanalabs", "intended"),
+    "dmabuf": ("D0", "D1", "D2c", "D3b", "intended"),
+    "fences": ("6.12",),
+    "locks": ("adopted",),
+}

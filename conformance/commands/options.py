@@ -101,6 +101,13 @@ def selected(names: Sequence[str]) -> list[Entry]:
     return select(names)
 
 
+def principal() -> list[Entry]:
+    """The revisions that the catalogue calls principal."""
+    from accelspec.spec.catalogue import PRINCIPAL
+
+    return select([f"{machine}@{revision}" for machine, revisions in PRINCIPAL.items() for revision in revisions])
+
+
 def open_outputs(paths: Sequence[str], form: str | None) -> list[OutputFile]:
     """All output files, or none: if one cannot be written nothing is left of the others.
 

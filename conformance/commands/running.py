@@ -145,16 +145,19 @@ def _show(shows: Display, collector: Collector, tally: Counter[Status], task: Ta
             shows.ended(task.title, f"{counts or 'done'} ({seconds(elapsed)}){late}")
 
 
-WEIGHTS = {Engine.EXPLORE: 5.0, Engine.PROVE: 0.5, Engine.FUZZ: 1.0}
-ALL_OF_IT = 10.0  # the weight of a proof of which nothing is known to fail: all of it has to succeed
+WEIGHTS = {Engine.PROVE: 0.2, Engine.FUZZ: 1.0}
+ALL_OF_IT = 8.0  # the weight of a proof of which nothing is known to fail: all of it has to succeed
+OF_A_SCOPE = 2.0  # what exploring weighs, for each scope
 
 
 def _shares(work: Work, deadline: float) -> Callable[[Sequence[Task]], float | None]:
     """How long the first of the waiting tasks may work: its share of what is left, at least a second."""
 
     def weight(t: Task) -> float:
-        whole = t.engine is Engine.PROVE and not work.specs[t.name].known
-        return ALL_OF_IT if whole else WEIGHTS[t.engine]
+        spec = work.specs[t.name]
+        if t.engine is Engine.EXPLORE:
+            return OF_A_SCOPE * (1 if t.scope else max(1, len(spec.scopes)))
+        return ALL_OF_IT if t.engine is Engine.PROVE and not spec.known else WEIGHTS[t.engine]
 
     def share(waiting: Sequence[Task]) -> float | None:
         left = deadline - time.monotonic()

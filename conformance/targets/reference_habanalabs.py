@@ -62,6 +62,7 @@ class HabanalabsReference(Reference):
 
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
     behaviours = tuple(r for r in REVISIONS if r not in ("c1", "c2"))  # the calls of 6.x have other arguments
+    apart: ClassVar[tuple[str, ...]] = ("a", "b9", "c0")  # H98 in docs/disagreements.md: when a file ends
     injected: ClassVar[Mapping[str, str]] = INJECTED
 
     def fresh(self) -> AccelSystem:

@@ -65,7 +65,8 @@ def mistake(command: str) -> str:
     try:
         given = command_.make_context(words[0], words[1:]).params
     except click.UsageError as e:
-        return e.format_message()
+        a_readers_own = "my/" in command and "does not exist" in e.format_message()
+        return "" if a_readers_own else e.format_message()
     names = [given[k] for k in ("name", "a", "b") if given.get(k)] + list(given.get("names") or ())
     for n in names:
         if n not in ("MACHINE", "FILE.py", "proposal.py"):
