@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ..kernel import Finding
+from ..kernel import Finding, UsageError
 from ..kernel.memory import Allocation
 from .context import Context
 from .device import AccelDevice, Status
@@ -259,7 +259,12 @@ def end(system: AccelSystem) -> list[Finding]:
         if device.state is DeviceState.SUSPENDED:
             system.resume(d)
         if not device.removed:
-            system.finish_removal(d)
+            try:
+                system.finish_removal(d)
+            except UsageError as stuck:
+                broken.append(Finding("habanalabs.P07", str(stuck)))
+    if "oops" in system.kernel.findings.rules:  # who crashed keeps the locks and the references that it held
+        return [f for f in dict.fromkeys([*broken, *check(system)]) if f.rule != "habanalabs.P07"]
     given_up = {id(a) for device in _every(system) for fd in device.lost for a in _allocations_of(fd)}
     rest = [repr(a) for a in system.kernel.allocator.live.values() if id(a) not in given_up]
     broken += [Finding("habanalabs.I06", f"{what} is left") for what in dict.fromkeys([*left(system), *rest])]

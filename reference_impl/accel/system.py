@@ -156,7 +156,7 @@ class AccelSystem(AccelUserCalls):
         """Remove device `d`, resets going to their end, whoever must die dying, time passing. 0."""
         if not self.device(d).removal_pending and not self.device(d).removed:
             self.remove(d)
-        for _ in range(100_000):
+        for _ in range(5_000):  # seconds; a kill gives up after 60 x 12
             if self.device(d).removed:
                 return 0
             if self.device(d).working or self.device(d).queued_work is not None:

@@ -233,6 +233,7 @@ class Driver(RuleBasedStateMachine):
 REVISIONS = ("a", "b", "c0", "c1", "c2", "intended")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_random_calls(revision: str) -> None:
     driver: type[Driver] = type(f"Driver_{revision}", (Driver,), {"behaviour": revision})
@@ -241,6 +242,7 @@ def test_random_calls(revision: str) -> None:
     assert driver.succeeded > driver.steps // 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", ["c2", "intended"])
 def test_nothing_is_known_to_be_left(revision: str) -> None:
     assert not {"habanalabs.I06", "habanalabs.I27"} & set(checks.KNOWN[revision])
