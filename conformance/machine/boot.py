@@ -99,7 +99,7 @@ class Guest:
 
     def steps(self, batch: Sequence[wire.Step]) -> tuple[list[wire.Answer], str]:
         """Make steps, up to the first whose result is not the expected one; and what the kernel logged meanwhile."""
-        return wire.unpack_answers(self.ask(b"b", b"".join(step.pack() for step in batch)))
+        return wire.unpack_answers(self.ask(b"b", wire.pack_batch(batch)))
 
     def read(self, path: str) -> str:
         """A file of the guest."""

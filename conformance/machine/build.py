@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernel, modules and initial file system of a guest, made from the distribution's packages into the user's cache.
 
-cache/RELEASE/         bzImage, source/uacce.c, build/ (headers and build tools): made once
+cache/RELEASE/         bzImage, modules/, source/, build/ (headers and build tools): made once
 cache/RELEASE/parts-X/ modules, initrd, snapshot: made again when a part changes; X is a hash of the parts
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import lzma
 import os
 import re
 import shutil
@@ -23,16 +24,23 @@ from .packages import Missing, Release, check_disk, check_tools, fetch, newest_r
 
 HERE = Path(__file__).parent
 UACCE = "drivers/misc/uacce/uacce.c"
-OWN_MODULES = ("accelspec_shim", "uacce", "accelspec_provider")  # in the order in which they are loaded
+SOURCES = (UACCE, "drivers/dma-buf/sw_sync.c", "drivers/dma-buf/sync_debug.h")
+# The kernel's modules and ours, each list in the order in which they are loaded; udmabuf and the heaps are built in.
+DRM = "kernel/drivers/gpu/drm"
+PACKAGED = (f"{DRM}/drm", f"{DRM}/drm_kms_helper", f"{DRM}/drm_shmem_helper", f"{DRM}/vgem/vgem")
+OWN_MODULES = ("accelspec_shim", "uacce", "accelspec_provider", "accelspec_sync")
 KBUILD = """\
 obj-m := {objects}
 accelspec_shim-y := shim.o
 accelspec_provider-y := provider.o
+accelspec_sync-y := sw_sync.o sync.o
 ccflags-y := -DCONFIG_UACCE=1 -I$(src)
 CFLAGS_uacce.o := -include $(src)/shim.h -DACCELSPEC_REDIRECT
+CFLAGS_sw_sync.o := -DCONFIG_SW_SYNC=1 -include linux/module.h
 """
 WORK = "work"  # where the modules are built
 FOLDERS = ("dev", "proc", "sys", "modules")
+LAYOUT = "2"  # of what is kept of a release; another one makes it again
 KEPT = 4  # sets of parts of a release; a snapshot takes about 130 MB
 
 
@@ -115,7 +123,7 @@ def _build(parts: Parts, given: list[Path], qemu: str, tell: Callable[[str], Non
         folder,
         Path(parts.kernel_image).resolve() if parts.kernel_image else base / "bzImage",
         folder / "initrd",
-        (*OWN_MODULES, *(Path(name).stem for name in parts.modules if Path(name).stem not in OWN_MODULES)),
+        tuple(dict.fromkeys((*map(_name, PACKAGED), *OWN_MODULES, *map(_name, parts.modules)))),
         "uacce" not in own,
         qemu,
     )
@@ -125,13 +133,14 @@ def _base(tell: Callable[[str], None]) -> tuple[Release, Path]:
     """The release, and the folder with everything of it that does not depend on parts."""
     release = newest_release()
     base = cache() / release.name
-    if not (base / "complete").exists():
+    complete, text = base / "complete", f"{release.version} {LAYOUT}\n"
+    if not complete.exists() or complete.read_text() != text:
         for older in cache().glob("*-amd64"):
             shutil.rmtree(older, ignore_errors=True)
         check_disk(cache())
         base.mkdir()
         _take_apart(release, base, tell)
-        (base / "complete").write_text(release.version + "\n")
+        complete.write_text(text)
     return release, base
 
 
@@ -145,11 +154,16 @@ def _take_apart(release: Release, base: Path, tell: Callable[[str], None]) -> No
         tell(f"fetching Linux {name} (about 280 MB of packages)")
         image, *tree, source = fetch([f"{p}={release.version}" for p in wanted], Path(downloads))
         tell("unpacking them")
-        unpack(image, Path(downloads), f"./boot/vmlinuz-{name}")
+        modules = f"./lib/modules/{name}"
+        unpack(image, Path(downloads), f"./boot/vmlinuz-{name}", *(f"{modules}/{path}.ko.xz" for path in PACKAGED))
         shutil.move(Path(downloads) / "boot" / f"vmlinuz-{name}", base / "bzImage")
+        (base / "modules").mkdir()
+        for path in PACKAGED:
+            data = lzma.decompress((Path(downloads) / modules / f"{path}.ko.xz").read_bytes())
+            (base / "modules" / f"{_name(path)}.ko").write_bytes(data)
         for package in tree:
             unpack(package, base / "build")
-        unpack_source(source, base / "source", [UACCE])
+        unpack_source(source, base / "source", SOURCES)
     # the only absolute path of the headers: the file that includes the common Makefile
     makefile = base / "build/usr/src" / f"linux-headers-{name}" / "Makefile"
     makefile.write_text(makefile.read_text().replace("include /usr/src/", f"include {base}/build/usr/src/"))
@@ -161,7 +175,10 @@ def _make(parts: Parts, base: Path, folder: Path, own: set[str]) -> None:
     work.mkdir()
     for path in (*(HERE / "provider").glob("*.[ch]"), HERE / "guest" / "abi.h"):
         shutil.copy(path, work)
-    shutil.copy(parts.uacce_source or base / "source" / UACCE, work / "uacce.c")
+    for source in SOURCES:
+        shutil.copy(base / "source" / source, work)
+    if parts.uacce_source:
+        shutil.copy(parts.uacce_source, work / "uacce.c")
     if parts.provider:
         shutil.copy(parts.provider, work / "provider.c")
     wanted = [name for name in OWN_MODULES if name not in own]
@@ -169,9 +186,10 @@ def _make(parts: Parts, base: Path, folder: Path, own: set[str]) -> None:
     headers = next((base / "build/usr/src").glob("linux-headers-*-amd64"))
     command = ["make", "-s", "-C", str(headers), f"M={work}", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
     _run(command, "the modules do not compile")
-    agent = [*("gcc", "-static", "-O2", "-o"), str(folder / "init"), str(HERE / "guest" / "agent.c")]
-    _run(agent, "the agent does not compile")
+    agent = sorted(map(str, (HERE / "guest").glob("*.c")))
+    _run(["gcc", "-static", "-O2", "-o", str(folder / "init"), *agent], "the agent does not compile")
     files = {"init": (folder / "init").read_bytes()}
+    files |= {f"modules/{path.name}": path.read_bytes() for path in (base / "modules").iterdir()}
     for name in wanted:
         subprocess.run(["strip", "-g", str(work / f"{name}.ko")], check=True)
         files[f"modules/{name}.ko"] = (work / f"{name}.ko").read_bytes()
@@ -179,6 +197,11 @@ def _make(parts: Parts, base: Path, folder: Path, own: set[str]) -> None:
         files[f"modules/{Path(name).stem}.ko"] = Path(name).read_bytes()
     (folder / "initrd").write_bytes(archive(FOLDERS, files))
     shutil.rmtree(work)
+
+
+def _name(path: str) -> str:
+    """What a module is called, by its path."""
+    return Path(path).stem
 
 
 def _run(command: list[str], failing: str) -> None:

@@ -119,11 +119,11 @@ def fetch(names: Sequence[str], folder: Path) -> list[Path]:
     return [path for path in found if path]
 
 
-def unpack(package: Path, to: Path, only: str = ".") -> None:
-    """The files of a package, or those below one of its folders."""
+def unpack(package: Path, to: Path, *only: str) -> None:
+    """The files of a package, or some of them."""
     to.mkdir(parents=True, exist_ok=True)
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as reader:
-        subprocess.run(["tar", "-x", "-C", str(to), only], stdin=reader.stdout, check=True)
+        subprocess.run(["tar", "-x", "-C", str(to), *(only or (".",))], stdin=reader.stdout, check=True)
 
 
 def unpack_source(package: Path, to: Path, wanted: Sequence[str]) -> None:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What host and agent say to each other, as bytes: guest/agent.c and guest/abi.h have the same layouts."""
+"""What host and agent say to each other, as bytes: guest/agent.h and guest/abi.h have the same layouts."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+from .system_calls import DATA, SystemCall
 
 DEVICES, HARDWARE, QUEUES, FAILURES = 4, 16, 24, 4
 PROCESSES, MESSAGES, WAITERS = 8, 8, 8
@@ -41,6 +44,9 @@ class Op(IntEnum):
     READ = 20
     WRITE = 21
     MMAP_HELD = 22  # answered before it is made: between a PAUSE and a RESUME
+    SYSCALL = 23  # whatever `call` says
+    PEEK = 24  # the first byte of a page of a mapping, as the data of the answer
+    POKE = 25
 
 
 class Event(IntEnum):
@@ -98,13 +104,13 @@ SETUP = struct.Struct(f"<II{HARDWARE}B")
 HEADER = struct.Struct("<IHHHHHH")
 DEVICE = struct.Struct("<6B2xI")
 QUEUE = struct.Struct("<I6B2x")
-ANSWER = struct.Struct("<iI")
+ANSWER = struct.Struct("<iII")
 WHOLE_STATE = HEADER.size + DEVICES * DEVICE.size + QUEUES * QUEUE.size
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a batch; what its numbers mean depends on `op` (guest/agent.c, perform)."""
+    """One step of a batch; what its numbers mean depends on `op` (guest/steps.c, perform)."""
 
     op: Op
     who: int = ANYBODY
@@ -115,12 +121,18 @@ class Step:
     expected: int = 0
     failures: tuple[tuple[int, int], ...] = ()  # what fails meanwhile, with its errno
     absent: int = 0  # callbacks that are absent meanwhile: bits
+    call: SystemCall | None = None
 
-    def pack(self) -> bytes:
-        """As the agent reads it."""
+    @classmethod
+    def system_call(cls, who: int, call: SystemCall, expected: int = 0) -> Step:
+        """A system call of a process."""
+        return cls(Op.SYSCALL, who, expected=expected, call=call)
+
+    def pack(self, data: int = 0) -> bytes:
+        """As the agent reads it; its call, if it has one, lies at `data`."""
         which = [f for f, _ in self.failures] + [0] * (FAILURES - len(self.failures))
         errors = [e for _, e in self.failures] + [0] * (FAILURES - len(self.failures))
-        head = (self.op, self.who, self.a, self.b, self.c, self.d, self.expected)
+        head = (self.op, self.who, self.a, self.b, self.c if self.call is None else data, self.d, self.expected)
         return STEP.pack(*head, *which, *errors, self.absent)
 
 
@@ -181,10 +193,23 @@ class State:
 
 @dataclass(frozen=True)
 class Answer:
-    """The result of a step, and the state after it if that is a new one."""
+    """The result of a step, the state after it if that is a new one, and the buffer or byte that was asked for."""
 
     result: int
     state: State | None
+    data: bytes = b""
+
+
+def pack_batch(batch: Sequence[Step]) -> bytes:
+    """Steps, and behind them the calls and buffers of those that have one.  Raises ValueError if it does not fit."""
+    steps, data = [], b""
+    for step in batch:
+        steps.append(step.pack(len(data)))
+        if step.call is not None:
+            data += step.call.pack(len(data))
+    if len(batch) > MOST_STEPS or len(data) > DATA:
+        raise ValueError(f"a batch of {len(batch)} steps with {len(data)} bytes is more than the agent takes")
+    return struct.pack("<I", len(batch)) + b"".join(steps) + data
 
 
 def unpack_answers(data: bytes) -> tuple[list[Answer], str]:
@@ -193,8 +218,9 @@ def unpack_answers(data: bytes) -> tuple[list[Answer], str]:
     at, end = 8, 8 + used
     answers = []
     for _ in range(made):
-        result, size = ANSWER.unpack_from(data, at)
+        result, size, more = ANSWER.unpack_from(data, at)
         at += ANSWER.size
-        answers.append(Answer(result, State.unpack(data[at : at + size]) if size else None))
-        at += size
+        state = State.unpack(data[at : at + size]) if size else None
+        answers.append(Answer(result, state, data[at + size : at + size + more]))
+        at += size + more
     return answers, data[end:].decode(errors="replace")

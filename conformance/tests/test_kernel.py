@@ -16,7 +16,7 @@ from accelspec.conformance.machine.build import UACCE
 from accelspec.conformance.machine.wire import Event, Op, Step
 from accelspec.conformance.targets import Ahead, Call, Observation, System
 from accelspec.conformance.targets.kernel import Kernel
-from accelspec.conformance.targets.kernel_calls import LIVES
+from accelspec.conformance.targets.kernel_uacce import LIVES
 from accelspec.model.verdict import Budget
 from accelspec.spec.catalogue import MACHINES
 from accelspec.spec.language import Specification, compile_machine
@@ -154,8 +154,8 @@ class Counting(Kernel):
         self.lengths = [*getattr(self, "lengths", []), 0]
         return super().reset(system)
 
-    def _run(self, steps: Sequence[Step], calls: Sequence[Call]) -> list[Observation]:
-        seen = super()._run(steps, calls)
+    def _run(self, calls: Sequence[tuple[Call, Sequence[Step]]]) -> list[Observation]:
+        seen = super()._run(calls)
         self.lengths[-1] += len(seen)
         return seen
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from accelspec.conformance.machine import Missing, Parts, packages, wire
+from accelspec.conformance.machine import system_calls as calls
 from accelspec.conformance.machine.archive import archive
 from accelspec.conformance.machine.build import HERE
 from accelspec.conformance.targets import Call, TargetError
 from accelspec.conformance.targets.kernel import last_words, parts_of
-from accelspec.conformance.targets.kernel_calls import Book, Piece, number, outcome
+from accelspec.conformance.targets.kernel_book import Piece
+from accelspec.conformance.targets.kernel_uacce import UacceBook
 
 LAYOUT = r"""
 #include <stddef.h>
@@ -25,6 +27,16 @@ int main(void)
     printf("%zu %zu %zu %zu %zu %zu %d", sizeof(struct accelspec_setup), sizeof(struct accelspec_arm),
            sizeof(struct accelspec_device_state), sizeof(struct accelspec_queue_state),
            offsetof(struct accelspec_state, device), sizeof(struct accelspec_state), ACCELSPEC_FAILURE_MAX);
+}
+"""
+
+AGENT_LAYOUT = r"""
+#include <stdio.h>
+#include "agent.h"
+int main(void)
+{
+    printf("%zu %zu %zu %lu %u %lu %d %d", sizeof(struct step), sizeof(struct call), sizeof(struct answer),
+           SHARED_AT, DATA, BASE, FIRST_FD, DESCRIPTORS);
 }
 """
 
@@ -42,9 +54,41 @@ def test_host_and_modules_have_the_same_layout(tmp_path: Path) -> None:
 
 
 def test_every_operation_of_the_agent_has_the_same_number_on_both_sides() -> None:
-    source = (HERE / "guest" / "agent.c").read_text()
+    source = (HERE / "guest" / "agent.h").read_text()
     names = source.partition("enum op { ")[2].partition("};")[0].replace(",", " ").split()
     assert names == [op.name for op in wire.Op]
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+def test_steps_calls_and_answers_have_the_layout_of_the_agent(tmp_path: Path) -> None:
+    (tmp_path / "layout.c").write_text(AGENT_LAYOUT)
+    program = tmp_path / "layout"
+    subprocess.run(["gcc", "-I", HERE / "guest", "-o", program, tmp_path / "layout.c"], check=True)
+    said = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    sizes = (wire.STEP.size, calls.CALL.size, wire.ANSWER.size, calls.DATA_AT, calls.DATA, calls.MAPPINGS_AT)
+    assert said.split() == [*map(str, sizes), str(calls.FIRST_FD), str(calls.DESCRIPTORS)]
+
+
+def test_the_pointers_of_a_call_lead_to_its_buffers() -> None:
+    inner = calls.Buffer(b"inner")
+    call = calls.SystemCall(16, (-1, calls.Buffer(b"x" * 16, ((8, inner),)), 7), answer_at=4, slot=3, out=True)
+    first, second = wire.Step(wire.Op.CLOSE, 0, 1), wire.Step.system_call(1, call, expected=-9)
+    data = wire.pack_batch([second, first, second])[4 + 3 * wire.STEP.size :]
+    half = len(data) // 2
+    for at in (0, half):
+        *arguments, number, found, out, size, slot = calls.CALL.unpack_from(data, at)
+        text = arguments[1] - calls.DATA_AT
+        assert arguments == [2**64 - 1, calls.DATA_AT + at + calls.CALL.size, 7, 0, 0, 0]
+        assert (number, found, out, size, slot) == (16, text + 4, text, 16, 3)
+        pointer = int.from_bytes(data[text + 8 : text + 16], "little") - calls.DATA_AT
+        assert data[pointer : pointer + 5] == b"inner"
+    step = wire.STEP.unpack_from(wire.pack_batch([second, first, second]), 4 + 2 * wire.STEP.size)
+    assert step[:7] == (wire.Op.SYSCALL, 1, 0, 0, half, 0, -9)
+
+
+def test_a_batch_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than the agent takes"):
+        wire.pack_batch([wire.Step(wire.Op.CLOSE)] * (wire.MOST_STEPS + 1))
 
 
 def entries(data: bytes) -> dict[str, tuple[int, bytes]]:
@@ -72,13 +116,13 @@ def test_an_archive_holds_what_was_put_in() -> None:
 
 
 def test_names_and_pieces_follow_what_succeeds() -> None:
-    book = Book()
+    book = UacceBook()
     mmap = Call("mmap", ("process1", "fd0", "DUS", "False"))
     assert book.made(mmap, "EEXIST") == ()
     assert book.made(mmap, "OK") == ("vma1",)
     assert book.made(Call("mprotect_tail", ("vma1",)), "OK") == ("vma2",)
     assert book.pieces == {"vma1": Piece(0, 0, 1, 1), "vma2": Piece(0, 1, 1, 1)}
-    step = book.step(Call("munmap", ("vma2",)))
+    (step,) = book.steps(Call("munmap", ("vma2",)))
     assert (step.op, step.who, step.a, step.b, step.c) == (wire.Op.MUNMAP, 1, 1, 1, 0)
     draft = book.copy()
     draft.made(Call("munmap", ("vma2",)), "OK")
@@ -89,10 +133,10 @@ def test_names_and_pieces_follow_what_succeeds() -> None:
 
 def test_failures_and_absent_callbacks_reach_the_step() -> None:
     call = Call("open", ("process0", "fd1", "device0", "True"), {"allocation": "ENOMEM", "get_queue": "EIO"})
-    step = Book().step(call, "ENOMEM")
+    (step,) = UacceBook().steps(call, "ENOMEM")
     assert [wire.FAILURE_NAMES[which] for which, _ in step.failures] == ["open.allocation", "get_queue"]
     assert step.expected == -12
-    step = Book().step(Call("read_threshold", ("qm0",), {"isolate_err_threshold_read is absent": "EIO"}))
+    (step,) = UacceBook().steps(Call("read_threshold", ("qm0",), {"isolate_err_threshold_read is absent": "EIO"}))
     assert step.absent == 1 << 3
 
 
@@ -101,11 +145,12 @@ def test_failures_and_absent_callbacks_reach_the_step() -> None:
     [("poll", "READY"), ("touch", "SIGBUS"), ("open", "EBUSY"), ("remove", "DONE"), ("start", "OK")],
 )
 def test_results_go_there_and_back(operation: str, result: str) -> None:
-    assert outcome(operation, number(operation, result)) == result
+    book, call = UacceBook(), Call(operation)
+    assert book.outcome(call, book.number(call, result)) == result
 
 
 def test_a_process_that_died_is_a_crash() -> None:
-    assert outcome("start", -wire.DIED - 11) == "OOPS"
+    assert UacceBook().outcome(Call("start"), -wire.DIED - 11) == "OOPS"
 
 
 def test_of_a_console_what_went_wrong_is_told() -> None:

@@ -9,320 +9,31 @@
  * Frames: u32 length, u8 kind, rest; answers: u32 length, rest.  All numbers little endian, as both sides are.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <poll.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdint.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "abi.h"
-
-#define PROCESSES 8
-#define ROUTER PROCESSES	/* whose turn it can be, too */
-#define ANYBODY 255
-#define STEPS 256
-#define MESSAGES 8
-#define WAITERS 8
-#define PAGE 4096ul
-#define BASE 0x200000000ul	/* where mappings go: 16 pages for each */
-#define FAULTED 2000		/* result of a touch: minus that and the signal */
-#define DIED 3000		/* result of a step whose process died: minus that and the signal */
-#define NAME "accel"		/* of the devices */
-
-enum { FIRST_FD = 100, SHARED_FD = 900, CONTROL_FD, WAITER_FD, MESSAGE_FD = WAITER_FD + 2 };
-
-enum op { OPEN, CLOSE, DUP, SEND, RECEIVE, DISCARD, IOCTL, MMAP, MUNMAP, MPROTECT, GROW, MOVE, DONT_UNMAP, TOUCH, POLL, WAKE,
-	  FORK, EXEC, EXIT, EVENT, READ, WRITE, MMAP_HELD };
+#include "agent.h"
 
 /* The end of a step that is left to the router. */
 enum left { NOTHING, REAP, SLEEP };
 
-/* The host's conformance/machine/wire.py packs it. */
-struct step {
-	uint8_t op, who, a, b;
-	uint32_t c, d;
-	int32_t expected;
-	struct accelspec_arm arm;
-};
-
-struct answer {
-	int32_t result;
-	uint32_t state;	/* bytes of the new state that follow; 0: as before */
-};
-
-static struct shared {
-	uint32_t turn[PROCESSES + 1];
-	int32_t pid[PROCESSES];
-	uint32_t next, count, stopped, left;
-	struct step steps[STEPS];
-	struct accelspec_state state;
-	uint32_t used;
-	uint8_t out[STEPS * (sizeof(struct answer) + sizeof(struct accelspec_state))];
-} *shared;
-
-static int me = ROUTER, channel, log_fd;
-static struct { int epoll, fd; } waiters[WAITERS];
-static sigjmp_buf faulted;
-
-static const char *const nodes[] = { "/nodes/0", "/nodes/1", "/nodes/2", "/nodes/3" };
-static const char *const attributes[] = { "isolate", "isolate_strategy", "available_instances" };
-static const char *const written[] = { "0", "1", "2", "many", "65536" };
-static const unsigned long events[] = { ACCELSPEC_IOC_ALLOC, ACCELSPEC_IOC_REGISTER, ACCELSPEC_IOC_REMOVE, ACCELSPEC_IOC_COMPLETE,
-	ACCELSPEC_IOC_HW_ERROR, ACCELSPEC_IOC_FORGET, ACCELSPEC_IOC_RESET, ACCELSPEC_IOC_PAUSE, ACCELSPEC_IOC_RESUME, ACCELSPEC_IOC_HELD };
-
-static long result(long r)
-{
-	return r < 0 ? -errno : r;
-}
-
-static void die(const char *what)
-{
-	dprintf(1, "accelspec agent: %s: %s\n", what, strerror(errno));
-	_exit(99);
-}
-
-/* ------------------------------------------------------------------ descriptors between processes */
-
-static long pass(int socket, int fd)
-{
-	char byte = 0, space[CMSG_SPACE(sizeof(int))] = "";
-	struct iovec io = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(h), &fd, sizeof(int));
-	return result(sendmsg(socket, &m, MSG_DONTWAIT | MSG_NOSIGNAL)) < 0 ? -errno : 0;
-}
-
-/* The descriptor of the next message; without room for it the kernel drops it. */
-static long take(int socket, int room)
-{
-	char byte, space[CMSG_SPACE(sizeof(int))];
-	struct iovec io = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = room ? space : NULL,
-			    .msg_controllen = room ? sizeof(space) : 0 };
-	struct cmsghdr *h;
-	int fd;
-
-	if (recvmsg(socket, &m, MSG_DONTWAIT) < 0)
-		return -errno;
-	h = room ? CMSG_FIRSTHDR(&m) : NULL;
-	if (!h)
-		return room ? -ENOMSG : 0;
-	memcpy(&fd, CMSG_DATA(h), sizeof(int));
-	return fd;
-}
-
-static long placed(long fd, int slot)
-{
-	if (fd < 0)
-		return fd;
-	if (dup2(fd, FIRST_FD + slot) < 0)
-		return -errno;
-	close(fd);
-	return 0;
-}
-
-/* ------------------------------------------------------------------ steps */
-
-static void look(struct accelspec_state *s)
-{
-	if (ioctl(CONTROL_FD, ACCELSPEC_IOC_STATE, s))
-		die("no state");
-}
-
-static void make_node(const char *path, uint32_t devt)
-{
-	unlink(path);
-	if (mknod(path, S_IFCHR | 0600, makedev(devt >> 20, devt & 0xfffff)))
-		die("mknod");
-}
-
-/* By the node of a device; one that leads nowhere where there is none and nobody has it open. */
-static long open_device(int slot, int device, int kept)
-{
-	const struct accelspec_device_state *d = shared->state.device;
-	const char *path = nodes[device];
-	uint32_t devt = d[device].devt;
-	int i;
-
-	if (d[device].life != ACCELSPEC_REGISTERED && !(kept && d[device].life == ACCELSPEC_REMOVED)) {
-		for (i = 0; i < ACCELSPEC_DEVICES; i++)
-			if (d[i].life == ACCELSPEC_REGISTERED && d[i].devt == devt)
-				devt |= 0xfffff;
-		make_node(path = "/nodes/fresh", devt);
-	}
-	return placed(result(open(path, O_RDWR)), slot);
-}
-
-static long attribute(const struct step *s)
-{
-	char path[128], text[64];
-	uint32_t minor = shared->state.device[s->a].devt & 0xfffff;
-	long r;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/class/uacce/" NAME "-%u/%s", minor, attributes[s->b]);
-	fd = open(path, s->op == READ ? O_RDONLY : O_WRONLY);
-	if (fd < 0)
-		return -errno;
-	r = s->op == READ ? result(read(fd, text, sizeof(text))) : result(write(fd, written[s->c], strlen(written[s->c])));
-	close(fd);
-	return r < 0 ? r : 0;
-}
-
-static char *page(uint32_t mapping, uint32_t first)
-{
-	return (char *)(BASE + mapping * 16 * PAGE + first * PAGE);
-}
-
-static void on_fault(int signal)
-{
-	siglongjmp(faulted, signal);
-}
-
-static long touch(const volatile char *at)
-{
-	int signal = sigsetjmp(faulted, 1);
-
-	if (signal)
-		return -FAULTED - signal;
-	(void)*at;
-	return 0;
-}
-
-static long ask(int slot, int block)
-{
-	struct pollfd p = { .fd = FIRST_FD + slot, .events = POLLIN | POLLOUT };
-	int n = poll(&p, 1, 0);
-
-	if (n < 0)
-		return -errno;
-	if (p.revents & POLLNVAL)
-		return -EBADF;
-	if (p.revents & (POLLERR | POLLHUP))
-		return 2;
-	if (p.revents)
-		return 1;
-	if (!block)
-		return 0;
-	return pass(WAITER_FD, FIRST_FD + slot) ? : 3;
-}
-
-/* The sleeper of a poll that found nothing: on the wait queue, and not to run before it is told so. */
-static long sleeper(int slot)
-{
-	struct epoll_event e = { .events = EPOLLIN };
-	long fd = take(WAITER_FD + 1, 1);
-
-	if (fd < 0)
-		return fd;
-	waiters[slot].fd = fd;
-	waiters[slot].epoll = epoll_create1(EPOLL_CLOEXEC);
-	return epoll_ctl(waiters[slot].epoll, EPOLL_CTL_ADD, fd, &e) ? -errno : 3;
-}
-
-static void end_sleeper(int slot)
-{
-	struct epoll_event e;
-
-	if (!waiters[slot].fd)
-		return;
-	epoll_wait(waiters[slot].epoll, &e, 1, 0);
-	close(waiters[slot].epoll);
-	close(waiters[slot].fd);
-	waiters[slot].fd = 0;
-}
-
-static long moved(char *at, long length, long longer, int flags)
-{
-	return mremap(at, length, longer, flags, page(255, 0)) == MAP_FAILED ? -errno : 0;
-}
-
-static long perform(const struct step *s)
-{
-	int prot = PROT_READ | PROT_WRITE, a = s->a, fd = FIRST_FD + a, i;
-	struct accelspec_event e = { s->c, s->d };
-	char self[] = { '0' + me, 0 };
-	long r;
-
-	switch (s->op) {
-	case OPEN:
-		return open_device(s->a, s->b, s->c);
-	case CLOSE:
-		return result(close(fd));
-	case DUP:
-		return result(dup2(fd, FIRST_FD + s->b)) < 0 ? -errno : 0;
-	case SEND:
-		return pass(MESSAGE_FD + 2 * s->b, fd);
-	case RECEIVE:
-		return placed(take(MESSAGE_FD + 2 * s->b + 1, 1), s->a);
-	case DISCARD:
-		return take(MESSAGE_FD + 2 * s->b + 1, 0);
-	case IOCTL:
-		return result(ioctl(fd, (unsigned long)s->c, 0));
-	case MMAP:
-	case MMAP_HELD:
-		return mmap(page(s->c, 0), 2 * PAGE, prot, (s->b ? MAP_PRIVATE : MAP_SHARED) | MAP_FIXED_NOREPLACE, fd,
-			    s->d * PAGE) == MAP_FAILED ? -errno : 0;
-	case MUNMAP:
-		return result(munmap(page(s->c, s->a), s->b * PAGE));
-	case MPROTECT:
-		return result(mprotect(page(s->c, s->a), s->b * PAGE, PROT_READ));
-	case GROW:
-		return moved(page(s->c, s->a), s->b * PAGE, (s->b + 1) * PAGE, 0);
-	case MOVE:
-		return moved(page(s->c, s->a), s->b * PAGE, s->b * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED);
-	case DONT_UNMAP:
-		return moved(page(s->c, s->a), s->b * PAGE, s->b * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
-	case TOUCH:
-		return touch(page(s->c, s->a));
-	case POLL:
-		return ask(s->a, s->b);
-	case WAKE:
-		end_sleeper(s->a);
-		return 0;
-	case FORK:
-		r = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-		if (r > 0)
-			shared->pid[a] = r;
-		if (!r)
-			me = a;	/* the step itself may be another one by now */
-		return r < 0 ? -errno : 0;
-	case EXEC:
-		for (i = 0; i < 16; i++)
-			if (fcntl(FIRST_FD + i, F_GETFD) >= 0)
-				fcntl(FIRST_FD + i, F_SETFD, s->b ? FD_CLOEXEC : 0);
-		execl("/init", "process", self, NULL);
-		return -errno;
-	case EVENT:
-		return result(ioctl(CONTROL_FD, events[s->a], &e));
-	case READ:
-	case WRITE:
-		return attribute(s);
-	}
-	return -ENOSYS;
-}
+int me = ROUTER;
+static int channel, log_fd;
 
 /* ------------------------------------------------------------------ turns */
 
@@ -335,7 +46,9 @@ static void answer(const struct step *s, long r)
 {
 	static const struct accelspec_arm nothing;
 	struct accelspec_state now;
-	struct answer a = { .result = r };
+	const struct call *c = s->op == SYSCALL ? call_of(s) : NULL;
+	const uint8_t byte = r, *data = c ? shared->data + c->out : &byte;
+	struct answer a = { .result = r, .data = c ? c->size : s->op == PEEK };
 	uint8_t *out = shared->out + shared->used;
 
 	if (armed(s))
@@ -350,8 +63,11 @@ static void answer(const struct step *s, long r)
 		memcpy(out + sizeof(a), &now, a.state);
 		shared->state = now;
 	}
+	if (s->op == PEEK && r >= 0)
+		a.result = r = 0;
+	memcpy(out + sizeof(a) + a.state, data, a.data);
 	memcpy(out, &a, sizeof(a));
-	shared->used += sizeof(a) + a.state;
+	shared->used += sizeof(a) + a.state + a.data;
 	shared->next++;
 	if (r != s->expected)
 		shared->stopped = 1;
@@ -518,7 +234,7 @@ static void full(void *at, size_t n, int writing)
 	}
 }
 
-static uint8_t frame[1 << 18];
+static uint8_t frame[1 << 19];
 static uint32_t length;
 
 static void put(const void *what, size_t n)
@@ -572,7 +288,7 @@ static void open_control(void)
 
 static void serve(void)
 {
-	static uint8_t request[1 << 16];
+	static uint8_t request[1 << 17];
 	uint32_t n;
 	int32_t r = 0;
 
@@ -596,15 +312,20 @@ static void serve(void)
 		put_log();
 		break;
 	}
-	case 'b':	/* a batch of steps: how many were made, their answers, the log */
-		shared->count = (n - 1) / sizeof(struct step);
-		memcpy(shared->steps, request + 1, shared->count * sizeof(struct step));
+	case 'b': {	/* a batch: how many steps, they, their data; how many were made, their answers, the log */
+		uint32_t steps;
+
+		memcpy(&shared->count, request + 1, 4);
+		steps = shared->count * sizeof(struct step);
+		memcpy(shared->steps, request + 5, steps);
+		memcpy(shared->data, request + 5 + steps, n - 5 - steps);
 		run_batch();
 		put(&shared->next, 4);
 		put(&shared->used, 4);
 		put(shared->out, shared->used);
 		put_log();
 		break;
+	}
 	case 'r': {	/* read a file */
 		int fd = open((char *)request + 1, O_RDONLY | O_CLOEXEC);
 
@@ -633,17 +354,8 @@ static void serve(void)
 
 static void share(int fd)
 {
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (shared == MAP_FAILED)
+	if (mmap(shared, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != shared)
 		die("shared memory");
-}
-
-static void catch_signals(void)
-{
-	struct sigaction fault = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
-
-	sigaction(SIGBUS, &fault, NULL);
-	sigaction(SIGSEGV, &fault, NULL);
 }
 
 static void sockets(int at)
