@@ -15,7 +15,7 @@ from .disagreement import Disagreement
 from .matching import Candidate
 from .oracle import Oracle
 from .recording import Met, Performed
-from .targets import Ahead, Call, Concurrent, Draft, Observation, System, Target
+from .targets import Ahead, Call, Concurrent, Draft, Handicapped, Observation, System, Target
 
 MOST_DRAIN = 200  # calls
 MOST_AHEAD = 32  # calls that are drawn before the answers to them are known
@@ -62,6 +62,7 @@ class Session:
         self.concurrent = self.target if isinstance(self.target, Concurrent) else None
         self.far = self.target if isinstance(self.target, Ahead) else None
         self._failures = self.target.failures
+        self._unavoidable = self.target.unavoidable if isinstance(self.target, Handicapped) else frozenset[str]()
 
     def begin(self, system: System) -> None:
         """A fresh system."""
@@ -142,7 +143,9 @@ class Session:
 
     def usable(self, offer: Offer) -> bool:
         """Can the target be asked for it, without anything going wrong that the specification knows of?"""
-        return not offer.unsafe and (self._failures is None or offer.fails <= self._failures)
+        if offer.unsafe or (self._failures is not None and not offer.fails <= self._failures):
+            return False
+        return not any(name in way.fails for way in offer.ways for name in self._unavoidable - offer.fails)
 
     def call(self, offer: Offer, candidate: Candidate, errnos: Iterable[str] = ()) -> Call | None:
         """The offer in the target's words; None if the target never named an object that it speaks about."""

@@ -181,8 +181,8 @@ def _make(parts: Parts, base: Path, folder: Path, own: set[str]) -> None:
         shutil.copy(parts.uacce_source, work / "uacce.c")
     if parts.provider:
         shutil.copy(parts.provider, work / "provider.c")
-    wanted = [name for name in OWN_MODULES if name not in own]
-    (work / "Kbuild").write_text(KBUILD.format(objects=" ".join(f"{name}.o" for name in wanted)))
+    # All of ours are built, also one that is replaced: the others are linked against its symbols.
+    (work / "Kbuild").write_text(KBUILD.format(objects=" ".join(f"{name}.o" for name in OWN_MODULES)))
     headers = next((base / "build/usr/src").glob("linux-headers-*-amd64"))
     command = ["make", "-s", "-C", str(headers), f"M={work}", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
     _run(command, "the modules do not compile")
@@ -190,7 +190,7 @@ def _make(parts: Parts, base: Path, folder: Path, own: set[str]) -> None:
     _run(["gcc", "-static", "-O2", "-o", str(folder / "init"), *agent], "the agent does not compile")
     files = {"init": (folder / "init").read_bytes()}
     files |= {f"modules/{path.name}": path.read_bytes() for path in (base / "modules").iterdir()}
-    for name in wanted:
+    for name in (name for name in OWN_MODULES if name not in own):
         subprocess.run(["strip", "-g", str(work / f"{name}.ko")], check=True)
         files[f"modules/{name}.ko"] = (work / f"{name}.ko").read_bytes()
     for name in parts.modules:

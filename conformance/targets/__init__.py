@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets: the implementations that are held to a specification, all behind one interface."""
 
-from .interface import Ahead, Call, Concurrent, Draft, Observation, System, Target, TargetError
+from .interface import Ahead, Call, Concurrent, Draft, Handicapped, Observation, System, Target, TargetError
 from .opening import open_target
 from .python import Driver
 
@@ -11,6 +11,7 @@ __all__ = [
     "Concurrent",
     "Draft",
     "Driver",
+    "Handicapped",
     "Observation",
     "System",
     "Target",

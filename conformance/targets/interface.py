@@ -152,6 +152,16 @@ class Draft(Protocol):
 
 
 @runtime_checkable
+class Handicapped(Target, Protocol):
+    """A target that lacks something: some failures happen whether they are asked for or not."""
+
+    @property
+    def unavoidable(self) -> frozenset[str]:
+        """The names of these failures; a call that may meet one is made only as a call that meets it."""
+        ...
+
+
+@runtime_checkable
 class Ahead(Target, Protocol):
     """A target to which a way is long: calls are drawn ahead of their answers and sent together."""
 

@@ -61,6 +61,11 @@ class Kernel:
         """As in `Target`."""
         return self._adapter.failures
 
+    @property
+    def unavoidable(self) -> frozenset[str]:
+        """As in `Handicapped`."""
+        return self._adapter.unavoidable
+
     # ------------------------------------------------------------------ a run
 
     def reset(self, system: System) -> Mapping[str, str]:

@@ -43,6 +43,11 @@ class Adapter:
         """As in `Target`."""
         return frozenset()
 
+    @property
+    def unavoidable(self) -> frozenset[str]:
+        """As in `Handicapped`."""
+        return frozenset()
+
     def prepare(self, system: System) -> dict[str, str]:
         """The initial cells of a run.  Every process has an address space of its own.  Raises TargetError."""
         scope = {"Mm": system.scope["Process"], **system.scope}

@@ -133,13 +133,23 @@ class Uacce(Adapter):
     def failures(self) -> frozenset[str]:
         """As in `Adapter`; allocations and SVA calls fail only in the shim."""
         able = (name for name, n in FAILURES.items() if self.shimmed or n not in ONLY_WITH_SHIM)
-        return frozenset(name.rpartition(".")[2] for name in able) | WRITTEN.keys() | ABSENT.keys()
+        return frozenset(name.rpartition(".")[2] for name in able) | WRITTEN.keys() | ABSENT.keys() | self.unavoidable
+
+    @property
+    def unavoidable(self) -> frozenset[str]:
+        """As in `Adapter`: the guest has no IOMMU, and only our shim stands in for one."""
+        return frozenset() if self.shimmed else frozenset({"iommu_dev_enable_feature"})
 
     def prepare(self, system: System) -> dict[str, str]:
         """As in `Adapter`; every device has at most one unit."""
         self._scope = scope = {"Qm": 0, "HwQueue": 0, **system.scope}
         if scope["Qm"] > scope["Device"]:
             raise TargetError(f"the target kernel needs a device for every unit: Qm={scope['Device']} or less")
+        if not self.shimmed and scope["Minor"] < scope["Device"]:
+            raise TargetError(
+                "without our shim uacce finds a minor for every device; "
+                f"say it with --scope Minor={scope['Device']}, or --scope Device={scope['Minor']}"
+            )
         named = super().prepare(system)
         named.update({f"qm{i}.device": f"device{i}" for i in range(scope["Qm"])})
         self._hardware = [index(named[f"hwQueue{i}.device"]) for i in range(scope["HwQueue"])]
@@ -152,7 +162,11 @@ class Uacce(Adapter):
         return log or ("objects of uacce are left" if self._state.alive else "")
 
     def _cells(self) -> dict[str, str]:
-        return cells(self._state, self._scope["Device"], self._scope["Qm"])
+        found = cells(self._state, self._scope["Device"], self._scope["Qm"])
+        if self.shimmed:
+            return found
+        # without the shim nobody sees when the structure of a removed device goes
+        return {cell: value for cell, value in found.items() if not (cell.endswith(".life") and value == "REMOVED")}
 
     def observed(self, call: Call, answers: Sequence[wire.Answer]) -> Observation:
         """As in `Adapter`: beside the result the state of every device and of every live queue."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from accelspec.conformance.campaign import CampaignResult, fuzz, replay
 from accelspec.conformance.coverage import Coverage, CoverageError, merged
 from accelspec.conformance.recording import RecordingError, decode, load
 from accelspec.conformance.replaying import ReplayError
-from accelspec.conformance.tests.toy import specification, toy_driver
+from accelspec.conformance.targets import Observation
+from accelspec.conformance.tests.toy import ToyDriver, specification, toy_driver
 from accelspec.model.verdict import Budget
 
 
@@ -53,6 +55,23 @@ def test_the_same_seed_makes_the_same_calls(clean: CampaignResult) -> None:
 
 def test_what_is_not_observed_is_no_finding() -> None:
     assert campaign("shy").passed  # it does not say which hardware queue it took
+
+
+class NoIommu(ToyDriver):
+    """Its `bind` always fails."""
+
+    def do_open(self, process: str, fd: str, device: str, fails: Mapping[str, str]) -> str | Observation:
+        return super().do_open(process, fd, device, {**fails, "bind": fails.get("bind", "EIO")})
+
+
+def test_what_always_fails_on_a_target_is_asked_for() -> None:
+    class Said(NoIommu):
+        unavoidable = frozenset({"bind"})
+
+    done = fuzz(specification(), Said("1"), seed=1, max_steps=2000)
+    assert done.disagreement is None, done.disagreement.text()
+    assert done.rows["open.bind_fails"]
+    assert fuzz(specification(), NoIommu("1"), seed=1, max_steps=2000).disagreement is not None
 
 
 # ------------------------------------------------------------------ drivers with bugs

@@ -3,6 +3,7 @@
 
 import os
 import statistics
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from accelspec.conformance.disagreement import Nature
 from accelspec.conformance.machine import Missing, build
 from accelspec.conformance.machine.build import UACCE
 from accelspec.conformance.machine.wire import Event, Op, Step
-from accelspec.conformance.targets import Ahead, Call, Observation, System
+from accelspec.conformance.targets import Ahead, Call, Observation, System, TargetError
 from accelspec.conformance.targets.kernel import Kernel
 from accelspec.conformance.targets.kernel_uacce import LIVES
 from accelspec.model.verdict import Budget
@@ -213,6 +214,27 @@ def test_a_fix_that_is_taken_back_is_found(bug: str, kernel: Kernel, tmp_path: P
             assert len(found.disagreement.prefix) <= 12
     finally:
         broken.close()
+
+
+@pytest.mark.slow
+def test_a_module_of_ones_own_takes_the_place_of_ours(kernel: Kernel, tmp_path: Path) -> None:
+    """Built from the distribution's source without our shim: no failing allocations, no SVA, and the same answers."""
+    base = build().folder.parent
+    headers = next((base / "build/usr/src").glob("linux-headers-*-amd64"))
+    (tmp_path / "uacce.c").write_text((base / "source" / UACCE).read_text())
+    (tmp_path / "Kbuild").write_text("obj-m := uacce.o\nccflags-y := -DCONFIG_UACCE=1\n")
+    command = ["make", "-s", "-C", str(headers), f"M={tmp_path}", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
+    subprocess.run(command, check=True)
+    own = Kernel("uacce", REVISION, {"module": str(tmp_path / "uacce.ko")})
+    try:
+        with pytest.raises(TargetError, match="--scope Minor=2"):
+            own.reset(fresh())
+        done = fuzz(uacce(), own, scope={"Minor": 2}, seed=3, max_steps=2_000, budget=Budget(120))
+    finally:
+        own.close()
+    assert done.disagreement is None, done.disagreement.text()
+    assert done.rows["alloc.ok"]
+    assert not done.rows["alloc.no_memory"]
 
 
 def hunt(target: Kernel) -> CampaignResult:

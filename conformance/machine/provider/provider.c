@@ -27,6 +27,7 @@ static struct device_under_test {
 	struct uacce_device *uacce;
 	struct uacce_ops ops;
 	bool sva, stopped, isolated, removed;
+	bool counted;	/* uacce is built with our shim: the end of the device will be seen */
 	u32 devt, threshold, errors;
 	enum accelspec_life life;
 } devices[ACCELSPEC_DEVICES];
@@ -226,6 +227,7 @@ static int alloc(struct device_under_test *d)
 		return PTR_ERR(u);
 	u->priv = d;
 	accelspec_name(u, d - devices + 1);
+	d->counted = accelspec_alive(u, d - devices + 1);
 	u->algs = "none\n";
 	u->api_ver = "accelspec";
 	u->qf_pg_num[UACCE_QFRT_MMIO] = PAGES;
@@ -363,7 +365,7 @@ static void look(struct accelspec_state *s)
 	for (i = 0; i < ACCELSPEC_DEVICES; i++) {
 		struct device_under_test *d = &devices[i];
 
-		if (d->life == ACCELSPEC_REMOVED && !accelspec_alive(d->uacce, i + 1))
+		if (d->life == ACCELSPEC_REMOVED && d->counted && !accelspec_alive(d->uacce, i + 1))
 			d->life = ACCELSPEC_FREED;
 		s->device[i] = (struct accelspec_device_state){
 			.life = d->life, .sva = d->sva, .stopped = d->stopped, .isolated = d->isolated,
