@@ -286,11 +286,11 @@ class Grounder:
         for e in case.effects:
             for objects in itertools.product(*(range(self.layout.size(b.type)) for b in e.binders)):
                 env = {**way.env, **{b: a.const(i) for b, i in zip(e.binders, objects, strict=True)}}
-                cell = self._cell(e, env, way.known)
-                if cell is None:
-                    continue
                 when = self.term(e.when, env, way.known)
                 if when is a.false:
+                    continue  # before the cell is looked for: what is not written needs no split
+                cell = self._cell(e, env, way.known)
+                if cell is None:
                     continue
                 before = a.constant(cell, way.known[cell]) if cell in way.known else a.cell(cell)
                 new[cell] = a.ite(when, self.term(e.value, env, way.known), new.get(cell, before))

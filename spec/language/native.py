@@ -307,9 +307,10 @@ def _kinds(assembly: Assembly, names: Collection[str]) -> dict[str, type]:
     """The classes of a revision's kinds: those that its methods and, in turn, their fields speak about."""
     out: dict[str, type] = {}
     todo: list[Any] = []
-    for name, behind in itertools.product(assembly.names(), (None, *assembly.machine.__mro__)):
-        if (m := assembly.method(name, behind)) is not None:
-            todo += _mentioned(m)
+    for name in assembly.names():
+        for behind in (None, *(c for c in assembly.machine.__mro__ if name in vars(c))):
+            if (m := assembly.method(name, behind)) is not None:
+                todo += _mentioned(m)
     while todo:
         x = todo.pop()
         if is_kind(x) and x.__name__ in names and x.__name__ not in out:
