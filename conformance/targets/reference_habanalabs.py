@@ -6,27 +6,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
 from typing import Any, ClassVar
 
 from accelspec.reference_impl.accel.arguments import Chunk, DebugOp, InfoArgs, MemoryFlag
 from accelspec.reference_impl.accel.behaviour import REVISIONS
 from accelspec.reference_impl.accel.checks import KNOWN
-from accelspec.reference_impl.accel.context import Context
 from accelspec.reference_impl.accel.device import AccelDevice
 from accelspec.reference_impl.accel.fd import AccelFd
 from accelspec.reference_impl.accel.info import Info
 from accelspec.reference_impl.accel.submission import Submission
 from accelspec.reference_impl.accel.system import AccelSystem
-from accelspec.reference_impl.kernel import Call, Errno, Outcome
+from accelspec.reference_impl.kernel import Errno
 from accelspec.reference_impl.kernel.process import Process
 
 from . import interface
 from .interface import Observation
 from .reference import Reference
 from .reference_calls import Started, index, outcome
+from .reference_habanalabs_calls import AtOnce, Lasting, Places, Thorough
 from .reference_habanalabs_view import View
 
 EXTERNAL, NOWHERE = 4, 7  # queues of the default device: one that needs a command buffer, one that is not there
@@ -62,7 +61,6 @@ class HabanalabsReference(Reference):
 
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
     behaviours = tuple(r for r in REVISIONS if r not in ("c1", "c2"))  # the calls of 6.x have other arguments
-    apart: ClassVar[tuple[str, ...]] = ("a", "b9", "c0")  # H98 in docs/disagreements.md: when a file ends
     injected: ClassVar[Mapping[str, str]] = INJECTED
 
     def fresh(self) -> AccelSystem:
@@ -78,6 +76,7 @@ class HabanalabsReference(Reference):
         asids = [cells.get(f"asid{i}.device", "device0") for i in range(scope["Asid"])]
         for d in range(scope["Device"]):
             self.system.probe(d, asids=1 + asids.count(f"device{d}"))
+            self.system.part_ends(d)
         self.view = View(self.system, scope["Process"])
         self._serials: Counter[str] = Counter()
         self._messages: dict[str, int] = {}
@@ -129,7 +128,7 @@ class HabanalabsReference(Reference):
 
     def _user(self, name: str, process: str, fd: str, *args: Any, **rest: Any) -> Started:
         self._process(process)
-        return Started(self.system.call(name, index(process), index(fd), *args, **rest))
+        return Thorough(self.system, self.system.call(name, index(process), index(fd), *args, **rest))
 
     def _driver(self, name: str, *args: Any) -> Started:
         return Started(self.system.call(name, *args), lambda _: Observation("DONE"))
@@ -149,13 +148,14 @@ class HabanalabsReference(Reference):
     def _open(self, name: str, process: str, fd: str, device: str) -> Started:
         self._process(process)
         call = self.system.call(name, index(process), index(device), index(fd))
-        return Started(call, lambda _: Observation("OK", self.view.opened(index(process), index(fd))))
+        return Thorough(self.system, call, lambda _: Observation("OK", self.view.opened(self._fd(process, fd))))
 
     def start_close(self, process: str, fd: str) -> Started:
         return self._user("close", process, fd)
 
     def start_dup(self, process: str, fd: str, other: str) -> Started:
-        return self._user("dup", process, fd, index(other))
+        self._process(process)
+        return Started(self.system.call("dup", index(process), index(fd), index(other)))
 
     def do_send(self, process: str, fd: str) -> Observation:
         self._process(process)
@@ -179,6 +179,15 @@ class HabanalabsReference(Reference):
     def start_exit(self, process: str) -> Started:
         self._process(process)
         return Started(self.system.call("exit", index(process)))
+
+    def do_drain(self, h: str) -> str:
+        """What an exit, a discarded message or a reset has left of a file comes to its end."""
+        left = next((fd for fd in self.system.parted() if self.view.name(fd) == h), None)
+        if left is None:  # the driver has no more to do for it
+            return "DONE"
+        end = self.system.ending(left)
+        end.run()
+        return "DONE" if end.result == 0 else outcome(end.result)
 
     # ------------------------------------------------------------------ ioctls
 
@@ -221,7 +230,7 @@ class HabanalabsReference(Reference):
         user = self._fd(process, fd)
         chunk = self._chunk(user)
         call = self._user("submit", process, fd, *((chunk,) if chunk else ()), empty=chunk is None)
-        return Started(call.call, lambda _: self._submitted(user))
+        return Thorough(self.system, call.call, lambda _: self._submitted(user))
 
     def _chunk(self, fd: AccelFd | None) -> Chunk | None:
         if "arguments" in self._fails:
@@ -246,7 +255,11 @@ class HabanalabsReference(Reference):
         while done.jobs and queues.step() is not None:
             pass
         queues.halted = halted
+        before = self.system.parted()
         self.system.settle()
+        for fd in self.system.parted():
+            if fd not in before:
+                self.system.ending(fd).run()
         return "DONE"
 
     def start_wait(self, process: str, fd: str) -> Started:
@@ -293,58 +306,3 @@ class HabanalabsReference(Reference):
     def start_pm_write(self, device: str, manual: str) -> Started:
         text = "maybe" if "neither auto nor manual" in self._fails else "manual" if manual == "True" else "auto"
         return Started(self.system.call("pm_write", text, index(device)))
-
-
-class AtOnce(Started):
-    """A call that goes as far as it can in one step: what it passes on its way is no window of the specification."""
-
-    def step(self) -> None:
-        """As in `Started`, but all of them."""
-        while self.ready:
-            super().step()
-
-
-class Lasting(Started):
-    """A call whose sleeps end by the clock, once nothing else goes on. Taking a free lock ends no step of it."""
-
-    def step(self) -> None:
-        """As in `Started`."""
-        super().step()
-        while self.ready and self.call.at is not None and self.call.at.label.startswith(("before ", "removal: ")):
-            super().step()
-
-    def __init__(self, system: AccelSystem, call: Call, ended: Callable[[], None] = lambda: None) -> None:
-        super().__init__(call, lambda _: Observation("DONE"))
-        self._system, self._ended = system, ended
-
-    def finish(self) -> Observation:
-        """As in `Started`, after as much time as it takes."""
-        self.run()
-        while not self.call.done and self.call.at is not None and self.call.at.kind == "sleep":
-            self._system.advance(1)
-            self.run()
-        if not self.call.done:
-            return super().finish()
-        self._ended()
-        return Observation("OOPS" if self.call.result == Outcome.OOPS else "DONE")  # nobody sees its errno
-
-
-class Places:
-    """Which number each submission has that a ring still knows, as the specification gives them: the lowest free."""
-
-    def __init__(self) -> None:
-        self._there: dict[int, tuple[Context, int, Submission | None]] = {}  # with how many were before it
-
-    def take(self, context: Context, made: Submission | None) -> tuple[int, bool]:
-        """The number of the next one of a context; whether the one that leaves the ring for it had the same."""
-        there = {n: entry for n, entry in self._there.items() if entry[0].refs > 0}
-        i = 1 + max((i for other, i, _ in there.values() if other is context), default=-1)
-        oldest = i + 1 - len(context.ring)
-        stay = {
-            n: (other, j, submission)
-            for n, (other, j, submission) in there.items()
-            if other is not context or j >= oldest or (submission is not None and not submission.released)
-        }
-        number = next(n for n in count() if n not in stay)
-        self._there = {**stay, number: (context, i, made)}
-        return number, number in there

@@ -67,10 +67,14 @@ class View:
 
     # ------------------------------------------------------------------ objects
 
-    def opened(self, p: int, n: int) -> tuple[str, ...]:
+    def opened(self, fd: AccelFd | None) -> tuple[str, ...]:
         """What an open has made that calls take as an argument."""
-        file = self.system.kernel.processes[p].files.files[n]
-        return (f"file{file.serial}",)
+        assert fd is not None
+        return (f"file{fd.file.serial}", self.name(fd))
+
+    def name(self, fd: AccelFd) -> str:
+        """What the driver keeps for an open file, by the number of that file."""
+        return f"filePrivate{fd.file.serial}"
 
     def context(self, fd: AccelFd | None) -> Context | None:
         """The context of an fd."""

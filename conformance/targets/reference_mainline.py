@@ -15,7 +15,6 @@ from typing import ClassVar
 
 from accelspec.reference_impl.accel.arguments import CbArgs, Chunk, CsFlag, InfoArgs, Ioctl, MemoryArgs
 from accelspec.reference_impl.accel.context import Context
-from accelspec.reference_impl.accel.device import AccelDevice
 from accelspec.reference_impl.accel.fd import STILL_IN_USE, AccelFd
 from accelspec.reference_impl.accel.info import Info
 from accelspec.reference_impl.accel.submission import Submission
@@ -123,10 +122,7 @@ class MainlineReference(HabanalabsReference):
             raise TargetError("the reference driver of 6.x is held to the specification as a Gaudi: Chip=0")
         self.parked: list[Call] = []
         self._dead: set[int] = set()
-        cells = super().begin(system)
-        for device in self.system.devices.values():
-            device.parted_ends = []
-        return cells
+        return super().begin(system)
 
     def leftovers(self) -> Mapping[str, int]:
         """As in `Target`; a close that is parked has given its file back."""
@@ -140,17 +136,12 @@ class MainlineReference(HabanalabsReference):
         self._device(device).scrubbing = "is_in_dram_scrub" in self._fails
         exclusive = "an open without O_EXCL" in self._fails
         call = self.system.call("open", index(process), index(device), index(fd), exclusive)
-        return Started(call, lambda _: Observation("OK", self._opened(process, fd)))
-
-    def _opened(self, process: str, fd: str) -> tuple[str, ...]:
-        user = self._fd(process, fd)
-        assert user is not None
-        return (f"file{user.file.serial}", f"filePrivate{user.serial}")
+        return Started(call, lambda _: Observation("OK", self.view.opened(self._fd(process, fd))))
 
     def start_open_control(self, process: str, fd: str, device: str) -> Started:
         self._process(process)
         call = self.system.call("open_control", index(process), index(device), index(fd))
-        return Started(call, lambda _: Observation("OK", self._opened(process, fd)))
+        return Started(call, lambda _: Observation("OK", self.view.opened(self._fd(process, fd))))
 
     def start_close(self, process: str, fd: str) -> Started:
         self._process(process)
@@ -201,26 +192,12 @@ class MainlineReference(HabanalabsReference):
 
     def do_last_put(self, h: str) -> str:
         """The thread that had the last reference goes on to the end."""
-        device = next(device for device in self.system.devices.values() if self._ending(device, h) is not None)
-        ending = self._ending(device, h)
-        assert ending is not None
-        assert device.parted_ends is not None
-        device.parted_ends.remove(ending)
-        device.busy = "is_device_idle" in self._fails
-        task = Task("the last reference")
-
-        def end() -> Step[int]:
-            yield from ending.end(task)
-            return 0
-
-        call = Call(task, self.system.kernel.syscall(task, end()), self.system.kernel.findings.report)
-        call.run()
-        device.busy = False
-        return "OOPS" if call.result == Outcome.OOPS else "DONE"
-
-    @staticmethod
-    def _ending(device: AccelDevice, h: str) -> Context | None:
-        return next((context for context in device.parted_ends or () if context.fd.serial == index(h)), None)
+        left = next(fd for fd in self.system.parted() if self.view.name(fd) == h)
+        left.home.busy = "is_device_idle" in self._fails
+        end = self.system.ending(left)
+        end.run()
+        left.home.busy = False
+        return "OOPS" if end.result == Outcome.OOPS else "DONE"
 
     def do_still_in_use(self, w: str) -> str:
         call = self.parked.pop(0)

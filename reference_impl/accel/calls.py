@@ -14,6 +14,7 @@ from .arguments import Ioctl
 from .behaviour import REVISIONS, Behaviour
 from .device import AccelDevice
 from .faults import with_faults
+from .fd import AccelFd
 from .fops import AccelFops
 from .hardware import Hardware
 from .ioctl import number
@@ -168,6 +169,29 @@ class AccelCalls(Running):
 
     def _ioctl(self, task: Task, p: int, n: int, kind: Ioctl, args: Any) -> Step[int]:
         return (yield from self.kernel.ioctl(task, self._process(p), n, number(self.behaviour, kind), args))
+
+    # Ends that are put off.
+
+    def part_ends(self, d: int = 0) -> int:
+        """From now on, let what is left of closed fds of device `d` wait for `ending`. 0."""
+        self.device(d).parted_ends = {}
+        return 0
+
+    def parted(self) -> list[AccelFd]:
+        """Return the closed fds whose end was put off, and has not begun."""
+        return [fd for device in self.devices.values() for fd in device.parted_ends or ()]
+
+    def ending(self, fd: AccelFd) -> Call:
+        """Prepare the end of an fd of `parted`, in the thread that had the last reference; nothing runs yet."""
+        assert fd.home.parted_ends is not None
+        end = fd.home.parted_ends.pop(fd)
+        task = Task(f"end of {fd}")
+
+        def body() -> Step[int]:
+            yield from end(task)
+            return 0
+
+        return self._enter(task, body())
 
     # Processes and signals.
 

@@ -64,12 +64,8 @@ class Context:
             self.device.kernel.findings.report("habanalabs.I05", f"a reference to {self} is dropped after its end")
             return
         self.refs -= 1
-        if self.refs:
-            return
-        if self.device.parted_ends is not None:
-            self.device.parted_ends.append(self)
-        else:
-            yield from self.end(task)
+        if self.refs == 0:
+            yield from self.device.end(task, self.fd, self.end)
 
     def drop(self) -> None:
         """Begin to drain: its fd was closed."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 Work: TypeAlias = Callable[[Task], Step[int]]
+Ending: TypeAlias = Callable[[Task], Step[None]]
 
 
 class Status(IntEnum):
@@ -82,7 +83,7 @@ class AccelDevice:
         # Lists and their locks.
         self.files: dict[AccelFd, None] = {}
         self.control_files: dict[AccelFd, None] = {}
-        self.parted_ends: list[Context] | None = None  # where contexts end when told to, those that wait for it
+        self.parted_ends: dict[AccelFd, Ending] | None = None  # of closed fds, put off; None: they come at once
         self.lost: list[AccelFd] = []  # a removal gave up on them; nothing that they hold can be freed
         self.mirror: dict[Submission, None] = {}
         single = behaviour.slot == "open count"
@@ -222,6 +223,15 @@ class AccelDevice:
             self.kernel.findings.report("habanalabs.I05", "a reset reads the context of an owner that is gone")
             return None
         return context.get()
+
+    # The end of a context and of an fd.
+
+    def end(self, task: Task, fd: "AccelFd", ending: Ending) -> Step[None]:
+        """End what nobody holds any more; where that is put off, whoever put it off ends it later."""
+        if self.parted_ends is None or not fd.released:
+            yield from ending(task)
+        else:
+            self.parted_ends[fd] = ending
 
     # The driver's own context.
 

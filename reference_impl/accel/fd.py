@@ -68,13 +68,11 @@ class AccelFd:
         """Take a reference."""
         self.refs += 1
 
-    def put(self, task: Task) -> Step[bool]:
-        """Drop a reference; the last one ends the fd. Tells whether it was the last."""
+    def put(self, task: Task) -> Step[None]:
+        """Drop a reference; the last one ends the fd."""
         self.refs -= 1
-        if self.refs:
-            return False
-        yield from self._end(task)
-        return True
+        if self.refs == 0:
+            yield from self.end(task)
 
     def close(self, task: Task) -> Step[None]:
         """Let go of everything: the last reference to the open file is gone."""
@@ -102,7 +100,9 @@ class AccelFd:
         else:
             yield from self._drop_buffers(task)
             yield from self._drop_context(task)
-        yield from self.put(task)
+        self.refs -= 1
+        if self.refs == 0:
+            yield from device.end(task, self, self.end)
         held = self.ever is not None and self.ever.refs > 0
         if held and behaviour.late_close_resets and not device.removal_pending:
             yield point(STILL_IN_USE)
@@ -120,7 +120,8 @@ class AccelFd:
 
     # The end.
 
-    def _end(self, task: Task) -> Step[None]:
+    def end(self, task: Task) -> Step[None]:
+        """End the fd, which nobody holds."""
         device = self.device
         assert device is not None
         behaviour = device.behaviour

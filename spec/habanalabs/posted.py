@@ -50,8 +50,9 @@ class B1(A):
     unchanged = UNTOUCHED
 
     @replaces("open.no_handle")
-    def no_handle(self) -> None:
+    def no_handle(self, d: Device) -> None:
         if fails("idr_alloc"):
+            d.opened = False
             raise ENOMEM("no_handle", read("hl_ctx_create", "nobody was given the context yet"))
 
 

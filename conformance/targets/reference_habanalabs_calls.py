@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls of the driver of habanalabs on their way, where the specification cuts them in other pieces than the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+from accelspec.reference_impl.accel.context import Context
+from accelspec.reference_impl.accel.fd import AccelFd
+from accelspec.reference_impl.accel.submission import Submission
+from accelspec.reference_impl.accel.system import AccelSystem
+from accelspec.reference_impl.kernel import Call, Outcome
+
+from .interface import Observation
+from .reference_calls import Started, outcome
+
+
+class Thorough(Started):
+    """A call that ends itself what it has let go of last; what other calls leave ends in an event of its own."""
+
+    def __init__(
+        self, system: AccelSystem, call: Call, done: Callable[[int], Observation] = lambda _: Observation("OK")
+    ) -> None:
+        super().__init__(call, done)
+        self._system = system
+        self._left: list[AccelFd] = []
+        self._seen: Observation | None = None  # of the call proper, once what it has left ends
+
+    def step(self) -> None:
+        """As in `Started`; the steps of what it ends follow on its own."""
+        before = self._system.parted()
+        super().step()
+        self._left += [fd for fd in self._system.parted() if fd not in before]
+        if self.call.done and self._left:
+            self._seen = self._seen or super().finish()
+            self.call = self._system.ending(self._left.pop(0))
+
+    def finish(self) -> Observation:
+        """As in `Started`: what was seen of the call proper, if all of the rest came to its end."""
+        self.run()
+        if self._seen is None or self._broken is not None:
+            return super().finish()
+        if not self.call.done:
+            return Observation("HANG")
+        return self._seen if self.call.result == 0 else Observation(outcome(self.call.result))
+
+
+class AtOnce(Started):
+    """A call that goes as far as it can in one step: what it passes on its way is no window of the specification."""
+
+    def step(self) -> None:
+        """As in `Started`, but all of them."""
+        while self.ready:
+            super().step()
+
+
+class Lasting(Started):
+    """A call whose sleeps end by the clock, once nothing else goes on. Taking a free lock ends no step of it."""
+
+    def step(self) -> None:
+        """As in `Started`."""
+        super().step()
+        while self.ready and self.call.at is not None and self.call.at.label.startswith(("before ", "removal: ")):
+            super().step()
+
+    def __init__(self, system: AccelSystem, call: Call, ended: Callable[[], None] = lambda: None) -> None:
+        super().__init__(call, lambda _: Observation("DONE"))
+        self._system, self._ended = system, ended
+
+    def finish(self) -> Observation:
+        """As in `Started`, after as much time as it takes."""
+        self.run()
+        while not self.call.done and self.call.at is not None and self.call.at.kind == "sleep":
+            self._system.advance(1)
+            self.run()
+        if not self.call.done:
+            return super().finish()
+        self._ended()
+        return Observation("OOPS" if self.call.result == Outcome.OOPS else "DONE")  # nobody sees its errno
+
+
+class Places:
+    """Which number each submission has that a ring still knows, as the specification gives them: the lowest free."""
+
+    def __init__(self) -> None:
+        self._there: dict[int, tuple[Context, int, Submission | None]] = {}  # with how many were before it
+
+    def take(self, context: Context, made: Submission | None) -> tuple[int, bool]:
+        """The number of the next one of a context; whether the one that leaves the ring for it had the same."""
+        there = {n: entry for n, entry in self._there.items() if entry[0].refs > 0}
+        i = 1 + max((i for other, i, _ in there.values() if other is context), default=-1)
+        oldest = i + 1 - len(context.ring)
+        stay = {
+            n: (other, j, submission)
+            for n, (other, j, submission) in there.items()
+            if other is not context or j >= oldest or (submission is not None and not submission.released)
+        }
+        number = next(n for n in count() if n not in stay)
+        self._there = {**stay, number: (context, i, made)}
+        return number, number in there
