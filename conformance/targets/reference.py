@@ -95,7 +95,7 @@ class Reference(Driver):
         for turn, steps in enumerate(schedule):
             for _ in range(steps):
                 two[turn % 2].step()
-        while any(one.ready for one in two):
+        while any(one.ready for one in two) or any(one.sleeps_on() for one in two):
             for one in two:
                 one.run()
         first, second = (one.finish() for one in two)

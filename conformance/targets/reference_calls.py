@@ -46,6 +46,10 @@ class Started:
         while self.ready:
             self.step()
 
+    def sleeps_on(self) -> bool:
+        """Let time pass for it, now that nobody goes on; False where it does not sleep until a time."""
+        return False
+
     def finish(self) -> Observation:
         """What was seen of it, after it has run as far as it can; of one that waits for a lock, a hang."""
         self.run()
@@ -74,6 +78,10 @@ class Whole:
         self._seen = self._seen or self._make()
 
     run = step
+
+    def sleeps_on(self) -> bool:
+        """It never sleeps."""
+        return False
 
     def finish(self) -> Observation:
         """What was seen of it."""

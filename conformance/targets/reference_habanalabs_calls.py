@@ -68,11 +68,17 @@ class Lasting(Started):
         super().__init__(call, lambda _: Observation("DONE"))
         self._system, self._ended = system, ended
 
+    def sleeps_on(self) -> bool:
+        """As in `Started`."""
+        sleeps = not self.call.done and self.call.at is not None and self.call.at.kind == "sleep"
+        if sleeps:
+            self._system.advance(1)
+        return sleeps
+
     def finish(self) -> Observation:
         """As in `Started`, after as much time as it takes."""
         self.run()
-        while not self.call.done and self.call.at is not None and self.call.at.kind == "sleep":
-            self._system.advance(1)
+        while self.sleeps_on():
             self.run()
         if not self.call.done:
             return super().finish()

@@ -36,7 +36,6 @@ def campaign(target: Target, revision: str, max_steps: int, seed: int = 1) -> Ca
 
 @pytest.mark.conformance
 @pytest.mark.parametrize("revision", HELD)
-@pytest.mark.xfail(reason="H98 in docs/disagreements.md: the target does not offer drain", strict=True)
 def test_two_thousand_steps_agree(revision: str) -> None:
     result = campaign(driver(revision), revision, 2000)
     assert result.passed, result.disagreement and result.disagreement.text()
@@ -63,6 +62,47 @@ def test_a_bug_is_found(fault: str, revision: str) -> None:
     assert result.disagreement is not None
 
 
+def begun(revision: str, **scope: int) -> Target:
+    target = open_target("reference", "habanalabs", revision)
+    sizes = {"Process": 2, "Mm": 2, "Fd": 2, "Device": 1, "Asid": 1, **scope}
+    target.reset(System("habanalabs", revision, sizes, {"asid0.device": "device0"}))
+    return target
+
+
+def results(target: Target, *calls: Call) -> list[str]:
+    return [target.perform(call).result for call in calls]
+
+
+OPEN = Call("open", ("process0", "fd0", "device0"))
+OTHER = Call("open", ("process1", "fd0", "device0"))
+CLOSE = Call("close", ("process0", "fd0"))
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("revision", ["a", "c0"])
+def test_what_an_exit_leaves_of_a_file_ends_in_an_event(revision: str) -> None:
+    target = begun(revision)
+    left = next(name for name in target.perform(OPEN).created if name.startswith("filePrivate"))
+    assert results(target, Call("exit", ("process0",)), OTHER) == ["OK", "EBUSY"]
+    assert results(target, Call("drain", (left,)), OTHER) == ["DONE", "OK"]
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("revision", ["a", "c0"])
+def test_a_close_ends_what_it_lets_go_of(revision: str) -> None:
+    assert results(begun(revision), OPEN, CLOSE, OTHER) == ["OK", "OK", "OK"]
+
+
+@pytest.mark.conformance
+def test_a_call_that_waits_for_a_sleeper_goes_on_after_it() -> None:
+    target = begun("a")
+    assert isinstance(target, Concurrent)
+    assert results(target, OPEN, Call("hard_reset", ("device0",))) == ["OK", "DONE"]
+    second = Call("open", ("process0", "fd1", "device0"))
+    two = target.meet(second, Call("reset_work", ("device0",)), (0, 2))
+    assert [seen.result for seen in two] == ["EBUSY", "DONE"]
+
+
 def test_the_driver_can_be_raced() -> None:
     assert isinstance(driver("a"), Concurrent)
 
@@ -87,27 +127,13 @@ def test_two_thousand_steps_of_6_1_agree() -> None:
     assert result.succeeded * 2 >= result.steps >= 2000
 
 
-def gaudi(revision: str) -> Target:
-    target = open_target("reference", "habanalabs", revision)
-    scope = {"Process": 2, "Mm": 2, "Fd": 2, "Device": 1, "Asid": 1, "Chip": 0}
-    target.reset(System("habanalabs", revision, scope, {"asid0.device": "device0"}))
-    return target
-
-
-def results(target: Target, *calls: Call) -> list[str]:
-    return [target.perform(call).result for call in calls]
-
-
-OPEN = Call("open", ("process0", "fd0", "device0"))
-OTHER = Call("open", ("process1", "fd0", "device0"))
 SUBMIT = Call("submit", ("process0", "fd0", "WHOLE", "False"))
-CLOSE = Call("close", ("process0", "fd0"))
 
 
 @pytest.mark.conformance
 @pytest.mark.parametrize(("revision", "meanwhile"), [("c1", "EAGAIN"), ("c2", "EAGAIN")])
 def test_the_end_of_an_owner_is_an_event(revision: str, meanwhile: str) -> None:
-    target = gaudi(revision)
+    target = begun(revision, Chip=0)
     seen = target.perform(OPEN)
     owner = next(name for name in seen.created if name.startswith("filePrivate"))
     assert results(target, OTHER, CLOSE, OTHER) == ["EBUSY", "OK", meanwhile]
@@ -116,7 +142,7 @@ def test_the_end_of_an_owner_is_an_event(revision: str, meanwhile: str) -> None:
 
 @pytest.mark.conformance
 def test_a_close_in_use_resets_later() -> None:
-    target = gaudi("c2")
+    target = begun("c2", Chip=0)
     target.perform(OPEN)
     submitted = target.perform(SUBMIT).created[0]
     assert results(target, CLOSE, Call("complete", (submitted,)), OTHER) == ["OK", "DONE", "EAGAIN"]
@@ -126,7 +152,7 @@ def test_a_close_in_use_resets_later() -> None:
 
 @pytest.mark.conformance
 def test_a_worker_is_one_trial() -> None:
-    target = gaudi("c1")
+    target = begun("c1", Chip=0)
     target.perform(OPEN)
     work = Call("reset_work", ("device0",))
     assert results(target, Call("hard_reset", ("device0",)), work) == ["DONE", "DONE"]

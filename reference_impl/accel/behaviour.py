@@ -128,6 +128,7 @@ C1: Final = replace(
 C0: Final = replace(
     C1,
     name="c0",
+    any_close_empties_slot=True,
     ioctls_check_pending=True,
     unknown_operation=Errno.ENOTTY,
     open_checks="usable",
@@ -158,6 +159,7 @@ C0: Final = replace(
 B: Final = replace(
     C0,
     name="b",
+    any_close_empties_slot=False,
     control_node=False,
     open_refuses_taken=False,
     context="at first use",

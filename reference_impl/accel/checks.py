@@ -144,6 +144,8 @@ KNOWN: Final = {
         "habanalabs.I29": _SURVIVORS,
     },
     "c0": {
+        "habanalabs.I01": "who outlives a hard reset empties the slot of the next owner when it leaves",
+        "habanalabs.I03": "who outlives a hard reset empties the slot of the next owner when it leaves",
         "habanalabs.I05": "a reset reads the owner's context through a pointer that nobody counts (B2)",
         "habanalabs.I06": "what outlives a removal is never freed",
         "habanalabs.I12": "a compute reset does not wait for a heartbeat that is on its way (B10)",

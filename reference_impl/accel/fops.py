@@ -205,13 +205,14 @@ class AccelFops(FileOperations):
         return (yield from self._work(task, device, fd, kind, arg))
 
     def _info(self, task: Task, device: AccelDevice, fd: AccelFd, args: InfoArgs) -> Step[int]:
-        if self.behaviour.context == "at first use" and not self.control and args.op != Info.DEVICE_STATUS:
+        lazily = self.behaviour.context == "at first use" and not self.control and args.op != Info.DEVICE_STATUS
+        if lazily:
             if not device.operational:
                 return Errno.EBUSY
             result = yield from valid(task, fd, compute=False)
             if result:
                 return result
-        return info(device, fd, args)
+        return info(device, fd, args, usable=lazily)
 
     def _work(self, task: Task, device: AccelDevice, fd: AccelFd, kind: Ioctl, args: Any) -> Step[int]:
         behaviour = self.behaviour

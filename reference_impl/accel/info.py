@@ -87,8 +87,8 @@ CLASSES: Final = {
 }
 
 
-def info(device: "AccelDevice", fd: "AccelFd", args: InfoArgs) -> int:
-    """Answer a question into `args.out`: 0, or a negative errno.
+def info(device: "AccelDevice", fd: "AccelFd", args: InfoArgs, *, usable: bool = False) -> int:
+    """Answer a question into `args.out`: 0, or a negative errno. `usable`: the device was, when the call looked.
 
     -EBUSY (not operational, a question that touches the device, or none that it knows), -EINVAL (no room for the
     answer, padding, events registered twice or not at all), -EOPNOTSUPP (events on a control fd), -EFAULT, -ENOMEM, or
@@ -101,7 +101,7 @@ def info(device: "AccelDevice", fd: "AccelFd", args: InfoArgs) -> int:
         return Errno.EOPNOTSUPP
     if behaviour.drm_core and args.pad:
         return Errno.EINVAL
-    if question not in always and not device.operational:
+    if question not in always and not (usable or device.operational):
         return Errno.EBUSY
     if question is None or (question not in always and question not in if_operational):
         return behaviour.unknown_operation

@@ -79,11 +79,18 @@ STUCK = violates(
     "habanalabs.P03", "open.no_handle", "what a failed open left in the slot stays there (B21)", read("hl_ctx_create")
 )
 
-KNOWN_A = [*EVERYWHERE, *RACE, NO_VICTIM, DANGLES_A, SURVIVORS, KILLED_FIRST, LOW_CLOCKS, STUCK]
+COUNTED_FIRST = violates(
+    "habanalabs.I15",
+    "open.ok",
+    "the state is looked at under the lock, and the rest of the open comes after it (H99)",
+    deduced("the count is taken under the lock, the context is made under none"),
+)
+
+KNOWN_A = [*EVERYWHERE, *RACE, COUNTED_FIRST, NO_VICTIM, DANGLES_A, SURVIVORS, KILLED_FIRST, LOW_CLOCKS, STUCK]
 DANGLES_COUNT = violates(
     "habanalabs.I05", "close.count_given_back", "the context is freed before the slot is left", read("hpriv_release")
 )
-KNOWN_B1 = [*EVERYWHERE, *RACE, NO_VICTIM, DANGLES_COUNT, SURVIVORS, KILLED_FIRST, LOW_CLOCKS]
+KNOWN_B1 = [*EVERYWHERE, *RACE, COUNTED_FIRST, NO_VICTIM, DANGLES_COUNT, SURVIVORS, KILLED_FIRST, LOW_CLOCKS]
 
 # ---------------------------------------------------------------------- lazy contexts
 
