@@ -23,7 +23,7 @@ def test_each_revision_violates_what_it_is_known_for(machine: type[Machine]) -> 
 @pytest.mark.parametrize(
     ("machine", "scope", "length"),
     [
-        (A, "work and resets", {"I05": 1, "I01": 4, "I04": 6, "I11": 4}),
+        (A, "work and resets", {"I05": 2, "I01": 6, "I04": 3, "I11": 5}),
         (B6, "work and resets", {"I04": 2, "I32": 3}),
         (B9, "the address of a context", {"I02": 9, "I04": 3}),
         (C0, "work and resets", {"I05": 2}),
