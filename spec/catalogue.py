@@ -7,14 +7,16 @@ from accelspec.spec.language import Machine
 
 from .dmabuf import FENCES, LOCKS
 from .dmabuf import REVISIONS as DMABUF
+from .drm_master import REVISIONS as DRM_MASTER
 from .habanalabs import MAINLINE
 from .habanalabs import REVISIONS as POSTED
 from .ownership import REVISIONS as OWNERSHIP
+from .prime import REVISIONS as PRIME
 from .uacce import REVISIONS as UACCE
 
 MACHINES: dict[str, dict[str, type[Machine]]] = {
     machine[0].machine: {r.revision: r for r in machine}
-    for machine in (UACCE, OWNERSHIP, DMABUF, FENCES, LOCKS, (*POSTED, *MAINLINE))
+    for machine in (UACCE, OWNERSHIP, DRM_MASTER, PRIME, DMABUF, FENCES, LOCKS, (*POSTED, *MAINLINE))
 }
 
 # What the main job looks at where nothing is named: all else are steps between these, or options of them.

@@ -14,7 +14,13 @@ from accelspec.conformance.report.machine_page import machine_page
 from accelspec.spec.catalogue import MACHINES
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "machines"
-SHEETS = {"ownership": "habanalabs", "fences": "dmabuf", "locks": "dmabuf"}  # facts in the sheet of another machine
+SHEETS = {  # facts in the sheet of another machine
+    "ownership": "habanalabs",
+    "fences": "dmabuf",
+    "locks": "dmabuf",
+    "drm_master": "dmabuf",
+    "prime": "dmabuf",
+}
 PLACES = {"fences": "dmabuf/fences.py", "locks": "dmabuf/locks.py"}  # in the folder of another machine
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the kernel itself does around a driver: descriptors, mappings, processes.  Parts of machines, not machines."""
 
+from .descriptors import Descriptors
 from .objects import AWAKE, DEAF, WAITING, Fd, File, Message, Mm, Process, Sleep, Vma, Waiter
 from .processes import Processes
 
@@ -8,6 +9,7 @@ __all__ = [
     "AWAKE",
     "DEAF",
     "WAITING",
+    "Descriptors",
     "Fd",
     "File",
     "Message",
