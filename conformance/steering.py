@@ -28,6 +28,7 @@ RACED = 0.8  # of the calls that are drawn for a meeting, how many are to succee
 COMMUTING = 0.03  # of the meetings that are all the same in either order, how many are made
 TRIES = 6  # operations looked at for one call
 INJECTED = ("EIO", "ETIMEDOUT", "ENOSPC", "EACCES", "EINTR", "ENOMEM")  # what an injected failure answers
+ANY_TWO = 0.5  # of the meetings on a target with finer steps, how many may be of calls of one step
 MOST_TURN = 12  # steps of a target that the first turn may have
 TO_THE_END = 1000
 OTHER_FIRST = 0.3  # of the meetings, how many begin with the call that may be of one step
@@ -100,12 +101,14 @@ class Steering:
         return call, ROWS * self.weight(row) + novelty
 
     def draw_meeting(self, random: Random) -> tuple[Call, Call, tuple[int, ...]] | None:
-        """Two calls that may be made at once, one of them of several steps, and a schedule with one or two
-        interruptions.
+        """Two calls that may be made at once, one of them of several steps unless the target's steps are finer, and a
+        schedule with one or two interruptions.
         """
-        stepped = [op for op in self._operations if op in self.session.oracle.spec.steps]
-        if not stepped or self.session.concurrent is None:
+        if self.session.concurrent is None:
             return None
+        stepped = [op for op in self._operations if op in self.session.oracle.spec.steps]
+        if self.session.concurrent.finer and random.random() < ANY_TWO:
+            stepped = list(self._operations)
         call = None
         for operation in random.sample(stepped, len(stepped)):
             call, _ = self._draw(operation, random.random() < RACED, random)

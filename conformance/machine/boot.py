@@ -47,7 +47,7 @@ class Silent(Exception):
 class Guest:
     """A running guest; the caller owns it and ends it with `close`."""
 
-    def __init__(self, image: Image, accelerator: str = "tcg", snapshot: Path | None = None) -> None:
+    def __init__(self, image: Image, accelerator: str = "tcg", snapshot: Path | None = None, cpus: int = 1) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="accelspec-guest-"))
         self._console = self._folder / "console"
         self._rest = b""
@@ -56,7 +56,7 @@ class Guest:
             listener.bind(str(agent))
             listener.listen(1)
             listener.settimeout(BOOT_SECONDS)
-            command = qemu(image, accelerator, agent, self._console, self._folder / "monitor")
+            command = qemu(image, accelerator, cpus, agent, self._console, self._folder / "monitor")
             if snapshot is not None:
                 command += ["-incoming", f"exec:cat {snapshot}"]
             with (self._folder / "errors").open("wb") as errors:
@@ -100,6 +100,13 @@ class Guest:
     def steps(self, batch: Sequence[wire.Step]) -> tuple[list[wire.Answer], str]:
         """Make steps, up to the first whose result is not the expected one; and what the kernel logged meanwhile."""
         return wire.unpack_answers(self.ask(b"b", wire.pack_batch(batch)))
+
+    def meet(self, pair: Sequence[wire.Step], delays: tuple[int, int]) -> tuple[list[wire.Answer], str]:
+        """Two steps of different processes at once, each after so many turns of an empty loop; as `steps`.
+
+        Neither may end a process, fork, exec or sleep.
+        """
+        return wire.unpack_answers(self.ask(b"c", struct.pack("<II", *delays) + wire.pack_batch(pair)))
 
     def read(self, path: str) -> str:
         """A file of the guest."""
@@ -174,6 +181,7 @@ class Machine:
 
     image: Image
     accelerator: str = "tcg"
+    cpus: int = 1
     booted: float = 0.0  # seconds; 0: nothing had to be booted
     restored: float = 0.0  # seconds, the last time
     log: str = field(default="", repr=False)  # what loading the modules wrote
@@ -181,7 +189,7 @@ class Machine:
     @property
     def snapshot(self) -> Path:
         """Where the state is kept."""
-        return self.image.folder / f"snapshot-{self.accelerator}-{MEMORY}"
+        return self.image.folder / f"snapshot-{self.accelerator}-{self.cpus}-{MEMORY}"
 
     def guest(self) -> Guest:
         """A fresh guest, with its modules loaded.  Raises Silent, Crashed."""
@@ -194,7 +202,7 @@ class Machine:
             self.booted = time.monotonic() - began
         began = time.monotonic()
         try:
-            guest = Guest(self.image, self.accelerator, self.snapshot)
+            guest = Guest(self.image, self.accelerator, self.snapshot, self.cpus)
             guest.ask(b"p")
         except (Silent, Crashed):  # a snapshot of another qemu
             self.snapshot.unlink(missing_ok=True)
@@ -204,7 +212,7 @@ class Machine:
 
     def boot(self) -> Guest:
         """A guest that was booted now, with its modules loaded."""
-        guest = Guest(self.image, self.accelerator)
+        guest = Guest(self.image, self.accelerator, cpus=self.cpus)
         try:
             self.log = "".join(guest.load(module) for module in self.image.modules)
         except BaseException:
@@ -213,9 +221,9 @@ class Machine:
         return guest
 
 
-def start(image: Image) -> Machine:
+def start(image: Image, cpus: int = 1) -> Machine:
     """The machine of an image; with hardware virtualisation where that is known to boot this kernel."""
-    return Machine(image, "kvm" if kvm_boots(image) else "tcg")
+    return Machine(image, "kvm" if kvm_boots(image) else "tcg", cpus)
 
 
 def kvm_boots(image: Image) -> bool:
@@ -233,7 +241,7 @@ def kvm_boots(image: Image) -> bool:
     return verdict.read_text() == "boots"
 
 
-def qemu(image: Image, accelerator: str, agent: Path, console: Path, monitor: Path) -> list[str]:
+def qemu(image: Image, accelerator: str, cpus: int, agent: Path, console: Path, monitor: Path) -> list[str]:
     """The command line of a guest."""
     return [
         image.qemu,
@@ -241,7 +249,7 @@ def qemu(image: Image, accelerator: str, agent: Path, console: Path, monitor: Pa
         *("-machine", "pc,usb=off,hpet=off,vmport=off"),
         *("-accel", "tcg,thread=multi" if accelerator == "tcg" else accelerator),
         *("-cpu", "max" if accelerator == "tcg" else "host,migratable=off"),
-        *("-m", str(MEMORY), "-smp", "1"),
+        *("-m", str(MEMORY), "-smp", str(cpus)),
         *("-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", KERNEL_ARGUMENTS),
         *("-serial", f"file:{console}", "-qmp", f"unix:{monitor},server=on,wait=off"),
         *("-chardev", f"socket,id=agent,path={agent}"),

@@ -125,6 +125,11 @@ class Target(Protocol):
 class Concurrent(Target, Protocol):
     """A target that can make two calls at once, in an order that it is told: only such a target is raced."""
 
+    @property
+    def finer(self) -> bool:
+        """Can its calls be interrupted where the specification has one step, so that any two are worth racing?"""
+        ...
+
     def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> tuple[Observation, Observation]:
         """Make two calls of different processes at once and wait for the end of both.
 

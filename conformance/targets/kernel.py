@@ -3,13 +3,14 @@
 
 Booted once, restored from a snapshot after a crash, a hang or a leak, and now and then.  What a machine's calls are in
 the guest is its adapter's.  Options: `uacce-source`, `provider` (C files), `kernel-image`, `module` (files, a colon
-between them), all as in `machine.Parts`.
+between them), all as in `machine.Parts`; and `cpus`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import msgspec
 
@@ -20,20 +21,26 @@ from .kernel_book import Book
 from .kernel_uacce import Uacce
 
 ADAPTERS: dict[str, type[Adapter]] = {"uacce": Uacce}
+CPUS = "cpus"
 OPTIONS = {"uacce-source": "uacce_source", "provider": "provider", "kernel-image": "kernel_image", "module": "modules"}
 RESTORE_AFTER = 500  # runs in one guest
+LATEST, TURNS = 12, 400  # how late the second of two calls may begin, and in turns of an empty loop
+BUSY_HOST = ("hrtimer: interrupt took",)  # what the log says of an emulated processor that had to wait
+Made = tuple[Call, Sequence[wire.Step]]
 
 
-class Kernel:
-    """A guest behind the target interface.
+class OneByOne:
+    """A guest behind the target interface, one call at a time.
 
     Raises TargetError for a machine that has no adapter, and `machine.Missing` (one) where qemu, packages or disk lack.
     """
 
+    cpus: ClassVar[int] = 1
+
     def __init__(self, machine: str, revision: str, options: Mapping[str, str] | None = None) -> None:
         if machine not in ADAPTERS:
             raise TargetError(f"the target kernel has no machine {machine!r}, only {', '.join(ADAPTERS)}")
-        self._machine = start(build(parts_of(options or {})))
+        self._machine = start(build(parts_of(options or {})), self.cpus)
         self._adapter = ADAPTERS[machine](self._machine.image.shimmed)
         self._guest: Guest | None = None
         self._runs = 0
@@ -108,23 +115,20 @@ class Kernel:
         """As in `Target`."""
         return self._run([(call, self._adapter.book.steps(call))])[0]
 
-    def draft(self) -> Draft:
-        """As in `Ahead`."""
-        return Draft(self, self._adapter.book.copy())
-
-    def _run(self, calls: Sequence[tuple[Call, Sequence[wire.Step]]]) -> list[Observation]:
+    def _run(self, calls: Sequence[Made]) -> list[Observation]:
         """Make calls, up to the first that has another result than expected."""
+        return self._made(calls, lambda guest: guest.steps([step for _, steps in calls for step in steps]))
+
+    def _made(self, calls: Sequence[Made], ask: Callable[[Guest], tuple[list[wire.Answer], str]]) -> list[Observation]:
+        """What is seen of calls that the guest is asked for in this way."""
         guest = self._guest
         if guest is None:
             raise TargetError("the target kernel was not reset")
         try:
-            answers, log = guest.steps([step for _, steps in calls for step in steps])
+            answers, log = ask(guest)
         except (Crashed, Silent) as death:
             self._end()
-            if len(calls) > 1:
-                return self._one_by_one([call for call, _ in calls])
-            crashed = isinstance(death, Crashed)
-            return [Observation("OOPS" if crashed else "HANG", alarms=(last_words(str(death)),))]
+            return self._died([call for call, _ in calls], death)
         seen = []
         for call, steps in calls:
             mine, answers = answers[: len(steps)], answers[len(steps) :]
@@ -132,25 +136,17 @@ class Kernel:
                 break
             seen.append(self._adapter.observed(call, mine))
             self._calls.append(call)
-        lines = [line for line in log.splitlines() if not any(text in line for text in self._adapter.expected_log)]
+        expected = (*self._adapter.expected_log, *BUSY_HOST)
+        lines = [line for line in log.splitlines() if not any(text in line for text in expected)]
         if lines:
             alarm = f"the kernel logged: {' | '.join(lines[:6])}"
             seen[-1] = msgspec.structs.replace(seen[-1], alarms=(*seen[-1].alarms, alarm))
         return seen
 
-    def _one_by_one(self, calls: Sequence[Call]) -> list[Observation]:
-        """A batch ended in a crash or a hang: make the run again call by call, to see which one it was."""
-        done = self._calls
-        self._begin()
-        for call in done:
-            self.perform(call)
-        seen: list[Observation] = []
-        for call in calls:
-            seen.append(self.perform(call))
-            if self._guest is None:
-                return seen
-        last = "the guest crashed or hung when these calls came at once, and not one by one"
-        return [*seen[:-1], msgspec.structs.replace(seen[-1], result="OOPS", alarms=(last,))]
+    def _died(self, calls: Sequence[Call], death: Crashed | Silent) -> list[Observation]:
+        """What is seen of calls that the guest did not survive."""
+        result = "OOPS" if isinstance(death, Crashed) else "HANG"
+        return [Observation(result, alarms=(last_words(str(death)),)) for _ in calls]
 
     def leftovers(self) -> Mapping[str, int]:
         """As in `Target`."""
@@ -169,12 +165,56 @@ class Kernel:
         self._end()
 
 
+class Kernel(OneByOne):
+    """Calls are drawn ahead of their answers and sent together."""
+
+    def draft(self) -> Draft:
+        """As in `Ahead`."""
+        return Draft(self, self._adapter.book.copy())
+
+    def _died(self, calls: Sequence[Call], death: Crashed | Silent) -> list[Observation]:
+        """Of several calls, the run is made again call by call, to see which one it was."""
+        return self._one_by_one(calls) if len(calls) > 1 else super()._died(calls, death)
+
+    def _one_by_one(self, calls: Sequence[Call]) -> list[Observation]:
+        """A batch ended in a crash or a hang: make the run again call by call, to see which one it was."""
+        done = self._calls
+        self._begin()
+        for call in done:
+            self.perform(call)
+        seen: list[Observation] = []
+        for call in calls:
+            seen.append(self.perform(call))
+            if self._guest is None:
+                return seen
+        last = "the guest crashed or hung when these calls came at once, and not one by one"
+        return [*seen[:-1], msgspec.structs.replace(seen[-1], result="OOPS", alarms=(last,))]
+
+
+class TwoProcessors(OneByOne):
+    """Two calls are made at once, on two processors; how they meet is not repeated exactly."""
+
+    cpus = 2
+    finer = True
+
+    def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> tuple[Observation, Observation]:
+        """As in `Concurrent`; the first number of the schedule is how late the other call begins."""
+        pair = [(call, self._adapter.book.steps(call)), (other, self._adapter.book.steps(other))]
+        if self._adapter.may_meet(pair) and not self._adapter.book.depends(other, call):
+            late = min(schedule[0], LATEST) * TURNS if schedule else 0
+            steps = [step for _, steps in pair for step in steps]
+            first, second = self._made(pair, lambda guest: guest.meet(steps, (0, late)))
+        else:
+            first, second = self.perform(call), self.perform(other)
+        return msgspec.structs.replace(first, state={}), second
+
+
 class Draft:
     """Calls that are sent together, as in `Ahead`."""
 
     def __init__(self, kernel: Kernel, book: Book) -> None:
         self._kernel, self._book = kernel, book
-        self._calls: list[tuple[Call, Sequence[wire.Step]]] = []
+        self._calls: list[Made] = []
 
     def add(self, call: Call, result: str) -> tuple[str, ...]:
         """As in `Ahead`."""
@@ -186,11 +226,20 @@ class Draft:
         return self._kernel._run(self._calls) if self._calls else []
 
 
+def open_kernel(machine: str, revision: str, options: Mapping[str, str] | None = None) -> OneByOne:
+    """The target `kernel` of these options; with `cpus=2` calls are made to meet.  Raises TargetError."""
+    given = dict(options or {})
+    cpus = given.pop(CPUS, "1")
+    if cpus not in ("1", "2"):
+        raise TargetError(f"the target kernel has one processor or two: {CPUS}=1 or {CPUS}=2, not {cpus!r}")
+    return (Kernel if cpus == "1" else TwoProcessors)(machine, revision, given)
+
+
 def parts_of(options: Mapping[str, str]) -> Parts:
     """The parts that options name.  Raises TargetError for an option that there is not."""
     unknown = next((name for name in options if name not in OPTIONS), None)
     if unknown is not None:
-        raise TargetError(f"the target kernel has no option {unknown!r}; it has {', '.join(OPTIONS)}")
+        raise TargetError(f"the target kernel has no option {unknown!r}; it has {', '.join([*OPTIONS, CPUS])}")
     modules = tuple(path for path in options.get("module", "").split(":") if path)
     return Parts(options.get("uacce-source", ""), options.get("provider", ""), options.get("kernel-image", ""), modules)
 

@@ -19,6 +19,7 @@ from .kernel_book import Book
 DMA_BUFS = "/sys/kernel/debug/dma_buf/bufinfo"
 TIMELINES = "/sys/kernel/debug/sync/timelines"
 MOST = {"Process": wire.PROCESSES, "Message": wire.MESSAGES, "Waiter": wire.WAITERS, "Fd": DESCRIPTORS}
+ALONE = {wire.Op.FORK, wire.Op.EXEC, wire.Op.EXIT, wire.Op.MMAP_HELD}  # never made together with another step
 
 
 class Adapter:
@@ -72,6 +73,12 @@ class Adapter:
         result = self.book.outcome(call, number)
         alarms = (f"the process was killed by signal {-number - wire.DIED}",) if result == "OOPS" else ()
         return Observation(result, self.book.made(call, result), alarms=alarms)
+
+    def may_meet(self, pair: Sequence[tuple[Call, Sequence[wire.Step]]]) -> bool:
+        """Can two calls be made at once? Each is one step, and of something else than the process it runs in."""
+        steps = [step for _, steps in pair for step in steps]
+        alone = any(s.op in ALONE or (s.op is wire.Op.POLL and s.b) or s.failures or s.absent for s in steps)
+        return len(steps) == len(pair) and not alone and len({s.who for s in steps}) == len(steps)
 
     def leftovers(self, guest: Guest) -> Mapping[str, int]:
         """As in `Target`: live dma-bufs, and live timelines of sw_sync (each fence keeps its own)."""

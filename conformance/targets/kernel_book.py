@@ -74,6 +74,15 @@ class Book:
 
     # ------------------------------------------------------------------ calls and steps
 
+    def depends(self, call: Call, earlier: Call) -> bool:
+        """Is a call made by other steps once an earlier one has been made? Both may want the same slot of a message."""
+        after = self.copy()
+        after.made(earlier, next(r for r in ("OK", "DONE", "WOULD_BLOCK") if after.succeeded(earlier, r)))
+        try:
+            return after.steps(call) != self.steps(call)
+        except KeyError:  # it speaks of what is gone by then
+            return True
+
     def steps(self, call: Call, result: str = "OK") -> list[Step]:
         """The steps that make a call, whose result is expected to be this."""
         make: Callable[..., Step | list[Step]] = getattr(self, f"do_{call.operation}")

@@ -179,6 +179,12 @@ class Uacce(Adapter):
         picked = chosen(call, self._state, seen.created) if seen.result == "OK" else {}
         return Observation(seen.result, seen.created, picked, dict(self._seen), (*alarms, *seen.alarms))
 
+    def may_meet(self, pair: Sequence[tuple[Call, Sequence[Step]]]) -> bool:
+        """As in `Adapter`.  An open meets no other, since nobody could tell which new queue is whose, and no call that
+        makes the node by which it opens."""
+        operations = sorted(call.operation for call, _ in pair)
+        return super().may_meet(pair) and not ("open" in operations and {"open", "alloc", "register"} >= {*operations})
+
     def leftovers(self, guest: Guest) -> Mapping[str, int]:
         """As in `Adapter`: by the module's use count and the modules' own counts."""
         state = self._state

@@ -24,9 +24,9 @@ def open_target(text: str, machine: str, revision: str, options: Mapping[str, st
 
             return open_reference(machine, revision, options)
         case "kernel" if not rest:
-            from .kernel import Kernel
+            from .kernel import open_kernel
 
-            return Kernel(machine, revision, options)
+            return open_kernel(machine, revision, options)
         case "python":
             from .python import from_factory
 

@@ -89,6 +89,11 @@ class Reference(Driver):
                 seen = super().perform(call)
         return self._with_alarms(seen)
 
+    @property
+    def finer(self) -> bool:
+        """As in `Concurrent`: its steps end where the specification's do."""
+        return False
+
     def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> tuple[Observation, Observation]:
         """As in `Concurrent`. A call that the kernel does not run in steps is one step."""
         two = [self._start(one) or Whole(partial(self._atomic, one)) for one in (call, other)]

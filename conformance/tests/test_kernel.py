@@ -2,8 +2,10 @@
 """The target `kernel`: uacce of a real Linux in a virtual machine; skipped with the reason where none can be built."""
 
 import os
+import re
 import statistics
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,7 @@ from accelspec.conformance.machine import Missing, build
 from accelspec.conformance.machine.build import UACCE
 from accelspec.conformance.machine.wire import Event, Op, Step
 from accelspec.conformance.targets import Ahead, Call, Observation, System, TargetError
-from accelspec.conformance.targets.kernel import Kernel
+from accelspec.conformance.targets.kernel import LATEST, Kernel, OneByOne, TwoProcessors
 from accelspec.conformance.targets.kernel_uacce import LIVES
 from accelspec.model.verdict import Budget
 from accelspec.spec.catalogue import MACHINES
@@ -50,7 +52,7 @@ def fresh(own: bool = False) -> System:
     return System("uacce", REVISION, SCOPE, {f"hwQueue{n}.device": f"device{n * own}" for n in range(2)})
 
 
-def run(kernel: Kernel, *lines: str, own: bool = False) -> list[Observation]:
+def run(kernel: OneByOne, *lines: str, own: bool = False) -> list[Observation]:
     """Calls as in a trace, on a fresh system, whether the specification offers them or not."""
     kernel.reset(fresh(own))
     seen = []
@@ -214,6 +216,44 @@ def test_a_fix_that_is_taken_back_is_found(bug: str, kernel: Kernel, tmp_path: P
             assert len(found.disagreement.prefix) <= 12
     finally:
         broken.close()
+
+
+@pytest.mark.slow
+def test_calls_that_meet_are_explained_by_an_order(kernel: Kernel) -> None:
+    racing = TwoProcessors("uacce", REVISION)
+    try:
+        done = fuzz(uacce(), racing, seed=5, max_steps=10_000, budget=Budget(400))
+    finally:
+        racing.close()
+    assert done.disagreement is None, done.disagreement.text()
+
+
+def starts(racing: TwoProcessors, times: int) -> Counter[tuple[str, ...]]:
+    """Two processes start one queue at the same time: how often each pair of answers was seen, with alarms."""
+    seen = Counter[tuple[str, ...]]()
+    one, other = (Call("start", (f"process{i}", "fd0")) for i in range(2))
+    for n in range(times):
+        run(racing, *READY, "exit(process1)", "fork(process0, process1, mm1)")
+        both = racing.meet(one, other, (n % LATEST,))
+        seen[(*sorted(half.result for half in both), *(alarm for half in both for alarm in half.alarms))] += 1
+    return seen
+
+
+@pytest.mark.slow
+def test_a_lock_that_is_left_out_is_found_where_calls_meet(kernel: Kernel, tmp_path: Path) -> None:
+    text = (build().folder.parent / "source" / UACCE).read_text()
+    begin = text.index("static long uacce_fops_unl_ioctl")
+    end = text.index("#ifdef CONFIG_COMPAT", begin)
+    ioctl = re.sub(r"\tmutex_(un)?lock\(&uacce->mutex\);\n", "", text[begin:end])
+    source = tmp_path / "uacce.c"
+    source.write_text(text[:begin] + ioctl + text[end:])
+    right, wrong = TwoProcessors("uacce", REVISION), TwoProcessors("uacce", REVISION, {"uacce-source": str(source)})
+    try:
+        assert starts(right, 200).keys() == {("EINVAL", "OK")}
+        assert any(seen[:2] == ("OK", "OK") for _ in range(10) for seen in starts(wrong, 200))
+    finally:
+        right.close()
+        wrong.close()
 
 
 @pytest.mark.slow

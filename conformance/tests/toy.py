@@ -333,6 +333,8 @@ class Half:
 class RacyDriver(ToyDriver):
     """The same, two calls at once; with the bug `late` an open does not notice that the device went away meanwhile."""
 
+    finer = False
+
     def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> tuple[Observation, Observation]:
         two = [Half(self.steps(one)) for one in (call, other)]
         for turn, steps in enumerate((*schedule, 100, 100, 100)):

@@ -79,6 +79,19 @@ static void give(int whom)
 	syscall(SYS_futex, &shared->turn[whom], FUTEX_WAKE, 1, 0, 0, 0);
 }
 
+/* Who makes a step, if `anybody` makes those that are of no process. */
+static int owner(const struct step *s, int anybody)
+{
+	return s->op == DISCARD || s->op == WAKE ? ROUTER : s->who == ANYBODY ? anybody : s->who;
+}
+
+/* A process died in its half of a meeting; how many halves are over now. */
+static int died(int who, int status)
+{
+	shared->meeting.ended[owner(&shared->steps[0], ROUTER) != who] = -DIED - WTERMSIG(status);
+	return __atomic_add_fetch(&shared->meeting.over, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Wait for one's turn; the router also looks for processes that died with it. */
 static void wait_for_turn(void)
 {
@@ -91,16 +104,14 @@ static void wait_for_turn(void)
 		for (i = 0; me == ROUTER && i < PROCESSES; i++) {
 			if (shared->pid[i] && waitpid(shared->pid[i], &status, WNOHANG) == shared->pid[i]) {
 				shared->pid[i] = 0;
-				answer(&shared->steps[shared->next], -DIED - WTERMSIG(status));
+				if (!shared->meeting.on)
+					answer(&shared->steps[shared->next], -DIED - WTERMSIG(status));
+				else if (died(i, status) < 2)
+					continue;
 				return;
 			}
 		}
 	}
-}
-
-static int owner(const struct step *s)
-{
-	return s->op == DISCARD || s->op == WAKE ? ROUTER : s->who == ANYBODY ? me : s->who;
 }
 
 /* Make the steps that are one's own, as long as it is one's turn; 0: it still is, and nothing is left to do. */
@@ -110,8 +121,8 @@ static int take_turn(void)
 		const struct step *s = &shared->steps[shared->next];
 		long r;
 
-		if (owner(s) != me) {
-			give(owner(s));
+		if (owner(s, me) != me) {
+			give(owner(s, me));
 			return 1;
 		}
 		if (armed(s))
@@ -146,11 +157,27 @@ static int take_turn(void)
 	return 0;
 }
 
+/* Half of a meeting: who comes first waits for the other, who is over last hands on to the router. */
+static void meet(int half)
+{
+	__atomic_sub_fetch(&shared->meeting.to_come, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&shared->meeting.to_come, __ATOMIC_SEQ_CST))
+		;
+	for (volatile uint32_t i = 0; i < shared->meeting.delay[half]; i++)
+		;
+	shared->meeting.ended[half] = perform(&shared->steps[half]);
+	if (__atomic_add_fetch(&shared->meeting.over, 1, __ATOMIC_SEQ_CST) == 2)
+		give(ROUTER);
+}
+
 static void process(void)
 {
 	for (;;) {
 		wait_for_turn();
-		take_turn();
+		if (shared->meeting.on)
+			meet(owner(&shared->steps[0], ROUTER) != me);
+		else
+			take_turn();
 	}
 }
 
@@ -172,6 +199,28 @@ static void run_batch(void)
 		}
 		shared->left = 0;
 	}
+}
+
+/* The two steps of the batch at once.  The host sees to it that neither ends a process, forks, execs or sleeps. */
+static void run_meeting(const uint32_t *delay)
+{
+	int i;
+
+	shared->next = shared->stopped = shared->used = 0;
+	memset(&shared->meeting, 0, sizeof(shared->meeting));
+	memcpy(shared->meeting.delay, delay, sizeof(shared->meeting.delay));
+	shared->meeting.to_come = 2;
+	shared->meeting.on = 1;
+	for (i = 0; i < 2; i++)
+		if (owner(&shared->steps[i], ROUTER) != ROUTER)
+			give(owner(&shared->steps[i], ROUTER));
+	for (i = 0; i < 2; i++)
+		if (owner(&shared->steps[i], ROUTER) == ROUTER)
+			meet(i);
+	wait_for_turn();
+	shared->meeting.on = 0;
+	for (i = 0; i < 2; i++)
+		answer(&shared->steps[i], shared->meeting.ended[i]);
 }
 
 /* ------------------------------------------------------------------ the router */
@@ -326,6 +375,15 @@ static void serve(void)
 		put_log();
 		break;
 	}
+	case 'c':	/* two steps at once: how long each waits, and as of a batch */
+		memcpy(shared->steps, request + 13, 2 * sizeof(struct step));
+		memcpy(shared->data, request + 13 + 2 * sizeof(struct step), n - 13 - 2 * sizeof(struct step));
+		run_meeting((uint32_t *)(void *)(request + 1));
+		put(&shared->next, 4);
+		put(&shared->used, 4);
+		put(shared->out, shared->used);
+		put_log();
+		break;
 	case 'r': {	/* read a file */
 		int fd = open((char *)request + 1, O_RDONLY | O_CLOEXEC);
 

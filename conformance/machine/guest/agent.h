@@ -66,6 +66,11 @@ struct shared {
 	uint32_t turn[PROCESSES + 1];
 	int32_t pid[PROCESSES];
 	uint32_t next, count, stopped, left;
+	struct {			/* of the two steps that are made at once */
+		uint32_t on, to_come, over;
+		uint32_t delay[2];	/* turns of an empty loop before the step */
+		int32_t ended[2];
+	} meeting;
 	struct step steps[STEPS];
 	struct accelspec_state state;
 	uint32_t used;
