@@ -81,10 +81,10 @@ def joints(calls: Calls, state: State, requests: tuple[Request, ...]) -> tuple[J
         waits = True
         for i, request in enumerate(requests):
             for move in () if node.done(i) else calls.steps(node.state, request, node.moves[i]):
-                waits = False
                 if move.failed or move.case.crashes:
                     return Way((*node.moves[i], move)).unsafe
                 after = step(calls, node, i, move)
+                waits = waits and after.key == node.key  # a look at what it waits for, in vain
                 if after.key not in seen:
                     seen.add(after.key)
                     todo.append(after)

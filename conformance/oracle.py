@@ -178,6 +178,8 @@ class Oracle:
             then = self.offer(other, Candidate(way.after, self.matcher.kept(candidate.names, way.freed)))
             if isinstance(then, str):
                 return then
+            if then.unsafe:
+                return then.unsafe
             found += ((way, last) for last in then.ways)
         return found
 

@@ -79,9 +79,9 @@ def test_a_wrong_option_of_the_reference_is_named(options: Mapping[str, str], me
         opened("reference", options)
 
 
-def test_the_reference_knows_only_uacce() -> None:
-    with pytest.raises(TargetError, match="no machine 'dmabuf', only uacce"):
-        open_target("reference", "dmabuf", "1")
+def test_the_reference_knows_some_machines_only() -> None:
+    with pytest.raises(TargetError, match="no machine 'locks', only uacce"):
+        open_target("reference", "locks", "adopted")
 
 
 def test_a_factory_may_lie_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,6 +182,11 @@ class DmaBuf:
             self.kernel.findings.report("dmabuf.I02", f"{what}: {self} is used after its release")
 
     @property
+    def irrevocable(self) -> bool:
+        """Tell whether an importer has it that cannot be revoked."""
+        return any(not attachment.importer.kind.revocable for attachment in self.attachments)
+
+    @property
     def mappings(self) -> "list[Mapping]":
         """Every mapping that an importer can still use, of every attachment."""
         return [mapping for attachment in self.attachments for mapping in attachment.mappings]

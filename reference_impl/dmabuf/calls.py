@@ -9,6 +9,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from ..kernel import Call, Kernel, Mm, Step, Task, UsageError
 from ..kernel.process import Process
 from ..running import Running
+from .context import Later
 from .core import Core
 from .design import DESIGNS, Design, Era, FreePolicy
 from .device import Device
@@ -23,8 +24,8 @@ from .region import Keys, Region
 from .revoke import Revoker
 
 INJECTABLE = (
-    "alloc:attachment", "alloc:context", "alloc:device memory", "alloc:dmabuf", "alloc:fence", "alloc:heap memory",
-    "alloc:mapping", "alloc:region", "copy_to_user", "resv_reserve",
+    "alloc:attachment", "alloc:context", "alloc:device memory", "alloc:dmabuf", "alloc:export", "alloc:fence",
+    "alloc:heap memory", "alloc:mapping", "alloc:region", "copy_to_user", "dma_buf_export", "resv_reserve",
 )  # fmt: skip
 
 FIRST_NUMBER = 1 << 16  # numbers of attachments, messages, fences and maps begin here: no descriptor looks like one
@@ -113,6 +114,7 @@ class Calls(Running):
         era: Era | None = None,
         free: FreePolicy | None = None,
         move_notify: bool = True,
+        later: bool = False,
         **hardware: Any,
     ) -> None:
         if isinstance(design, str):
@@ -133,6 +135,8 @@ class Calls(Running):
         self.sync_fops = SyncFops(self.core.fences)
         with_mmu = self.design.mmu if mmu is None else mmu
         self.devices = [Device(self.core, d, mmu=with_mmu, **hardware) for d in range(devices)]
+        for device in self.devices:
+            device.later = Later() if later else None
         self.peers = [ImporterDevice(d, self.core.bus, self.kernel) for d in range(devices)]  # the same, as importers
         self.importer_devices: dict[int, ImporterDevice] = {}
         self.importers: dict[int, tuple[int, Importer]] = {}  # by attachment number: its process, and the import

@@ -168,7 +168,7 @@ def _i18(system: System) -> Iterator[str]:
 
 
 def _i20(system: System) -> Iterator[str]:
-    for device in system.devices:
+    for device in system.devices if system.design.exclusive else ():
         holders = {what.session for _, what in _buffers(system) if what.home is device and what.keeps_context}
         if device.state is not DeviceState.REMOVED and device.owner is not None:
             holders.add(device.owner.serial)
@@ -190,7 +190,8 @@ def _i26(system: System) -> Iterator[str]:
         pages = set(mapping.cover)
         for file in system.kernel.files.values():
             for extent in getattr(file.private_data, "extents", {}).values():
-                if extent is not what.extent and extent.context.device is what.home and pages & set(extent.pages):
+                other = extent.context.device is what.home and extent.context.session.serial != what.session
+                if other and pages & set(extent.pages):
                     yield f"{mapping} of {buffer} reaches an allocation of session {extent.context.session.serial}"
 
 
@@ -211,6 +212,7 @@ def _i34(system: System) -> Iterator[str]:
 def _f01(system: System) -> Iterator[str]:
     promised = {promise.fence for promise in system.user_fences.values()}
     promised |= {job.fence for device in system.devices for job in device.jobs}
+    promised |= {importer.work for importer in _imports(system) if importer.work is not None}
     for fence in system.core.fences.live.values():
         if fence.published and not fence.signaled and fence not in promised and not system.sleeping_at_all():
             yield f"nobody will signal {fence}"

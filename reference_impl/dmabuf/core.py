@@ -48,8 +48,11 @@ class Core:
     # Buffers and their descriptors.
 
     def export(self, task: Task, ops: ExporterOps, priv: Any, size: int, flags: int = 0) -> Step[DmaBuf | int]:
-        """Make a buffer that nobody sees yet, with one reference; or -ENOMEM, and then nothing is left of it."""
+        """Make a buffer that nobody sees yet, with one reference; or -ENOMEM, and nothing is left of it."""
         kernel = self.kernel
+        failed = kernel.injector.take("dma_buf_export")
+        if failed is not None:
+            return failed
         memory = kernel.allocator.allocate("dmabuf")
         if memory is None:
             return Errno.ENOMEM

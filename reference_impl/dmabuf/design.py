@@ -46,15 +46,19 @@ class Design:
 
     # what keeps what alive
     holds: Literal["nothing", "context", "file", "context of the irrevocable"] = "nothing"
-    releasing: Errno = Errno.EBUSY  # what an open answers while the last session is being released
+    ownership: bool = False  # can be dropped and taken again
+    exclusive: bool = True  # one session at a time
+    releasing: Errno = Errno.EAGAIN  # what an open answers while the last session is being released
+    leaving: Errno = Errno.EPERM  # what it answers while a removal waits for openers
+    close_revokes: bool = True  # what the session exported, where anything is revoked
     free: FreePolicy = FreePolicy.REFUSE
-    free_refused: Errno = Errno.EINVAL
     export_blocks_unmap: bool = False
 
     # attach, pin, map
     attach: Literal["clears p2p", "requires p2p"] = "clears p2p"
     attach_checks_status: bool = False
     requires_revocable: bool = False
+    attach_looks_ahead: bool = False  # nobody attaches to what is about to be revoked
     pin: Literal["none", "refused", "granted"] = "none"
     physical: bool = False  # gives a list of physical ranges to an importer that asks for it
     cpu_mmap: bool = False
@@ -115,6 +119,8 @@ D1: Final = replace(
     D0,
     name="D1",
     holds="context",
+    ownership=True,
+    releasing=Errno.EBUSY,
 )
 
 D2A: Final = Design(
@@ -124,7 +130,7 @@ D2A: Final = Design(
     addressing="none",
     size_is_pages=False,
     holds="context",
-    releasing=Errno.EAGAIN,
+    leaving=Errno.EAGAIN,
     reset="waits for openers",
     remove="waits for openers",
 )
@@ -132,6 +138,7 @@ D2A: Final = Design(
 D2B: Final = replace(
     D2A,
     name="D2b",
+    leaving=Errno.EPERM,
     era=Era.C612,
     mmu=True,
     addressing="virtual",
@@ -175,9 +182,10 @@ D3B: Final = replace(
 D3T: Final = replace(
     D3B,
     name="D3t",
-    addressing="handle",
     region_guards=False,
     reserves_first=True,
+    exclusive=False,
+    close_revokes=False,
     free=FreePolicy.DEFER,
     physical=False,
 )
@@ -191,8 +199,7 @@ INTENDED: Final = replace(
     # An importer that cannot be revoked may attach: then the owner cannot change before it is gone (D1).
     requires_revocable=False,
     holds="context of the irrevocable",
-    # The owner frees when it wants to; who can be revoked is, who cannot makes the free fail.
-    free_refused=Errno.EBUSY,
+    attach_looks_ahead=True,
     cpu_mmap=True,
     moves=True,
     revoke_by_request=True,

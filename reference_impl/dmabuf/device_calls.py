@@ -10,7 +10,8 @@ from ..kernel.process import Process
 from . import jobs
 from .buffer import DmaBuf
 from .calls import Calls, by_device, by_process
-from .device import Context, Device, DeviceState
+from .context import Context
+from .device import Device, DeviceState
 
 O_RDONLY, O_RDWR = 0, 2
 
@@ -35,7 +36,7 @@ class DeviceFops(FileOperations):
         jobs.cancel(task, context)
         for address in list(context.imports):
             yield from jobs.release_import(task, context, address)
-        if self.system.design.revoke != "none":
+        if self.system.design.close_revokes and self.system.design.revoke != "none" and self.device.later is None:
             yield from self.system.revoker.cleanup(task, self.device, context)
         yield from context.put(task)
 
@@ -75,9 +76,10 @@ class DeviceCalls(Calls):
         if not isinstance(file.private_data, Context):
             return Errno.ENOTTY
         context = file.private_data
-        if context.device.refused:
-            return context.device.refused
-        return (file, context) if context.master else Errno.EACCES
+        refused = context.device.refused
+        if refused != Errno.ENODEV and not context.master:
+            return Errno.EACCES
+        return refused or (file, context)
 
     # Memory.
 
@@ -131,10 +133,10 @@ class DeviceCalls(Calls):
         `address` is a handle (D0, D1, D3t), a device address (the others), or on a device without an MMU a physical
         address, for D3a and D3b an offset into the BAR (`ranges` for several). See `Exporter.export` for errors.
         """
-        self._unused(process, fd)
         found = self._context(process, n)
         if isinstance(found, int):
             return found
+        self._unused(process, fd)
         file, context = found
         file.get()
         result = yield from self.exporter.export(
@@ -171,16 +173,39 @@ class DeviceCalls(Calls):
 
     @by_process
     def drop_master(self, task: Task, process: Process, n: int) -> Step[int]:
-        """Give up the ownership, keeping the descriptor: 0, -ENOTTY (only D1 has it), -EACCES (not the owner)."""
-        found = self._context(process, n)
-        if isinstance(found, int):
-            return found
+        """Give up the ownership, keeping the descriptor: 0, -EINVAL (is not the owner); as `set_master`."""
+        context = self._owned(process, n)
+        if isinstance(context, int):
+            return context
         yield point("drop_master")
-        if self.design.name != "D1":
-            return Errno.ENOTTY
-        found[1].master = False
-        jobs.cancel(task, found[1])
+        if not context.master:
+            return Errno.EINVAL
+        context.master = False
+        jobs.cancel(task, context)
         return 0
+
+    @by_process
+    def set_master(self, task: Task, process: Process, n: int) -> Step[int]:
+        """Take the ownership again, which nobody else can have got: 0.
+
+        -ENOTTY (not a device, or a design without this), -EBADF, -ENODEV (removed).
+        """
+        context = self._owned(process, n)
+        if isinstance(context, int):
+            return context
+        yield point("set_master")
+        context.master = True
+        return 0
+
+    def _owned(self, process: Process, n: int) -> Context | int:
+        """Return the context behind a descriptor; the ownership is the core's, which does not ask the driver."""
+        file = process.files.files.get(n)
+        if file is None:
+            return Errno.EBADF
+        if not isinstance(file.private_data, Context) or not self.design.ownership:
+            return Errno.ENOTTY
+        removed = file.private_data.device.state is DeviceState.REMOVED
+        return Errno.ENODEV if removed else file.private_data
 
     # Work.
 
@@ -296,15 +321,15 @@ class DeviceCalls(Calls):
         return (yield from self.revoker.resume(task, device))
 
     @by_device
-    def reset(self, task: Task, device: Device) -> Step[int]:
+    def reset(self, task: Task, device: Device, *, kills: bool = True) -> Step[int]:
         """Reset device `d`: see `Revoker.reset`. Where the design says so, the process that opened it is killed first.
 
-        Jobs that wait are lost: their fences are signaled with an error.
+        Jobs that wait are lost: their fences are signaled with an error. `kills`: or somebody else does it.
         """
         for job in list(device.jobs):
             device.jobs.remove(job)
             job.end(task, Errno.EIO)
-        if self.design.reset == "waits for openers" and device.state is not DeviceState.REMOVED:
+        if kills and self.design.reset == "waits for openers" and device.state is not DeviceState.REMOVED:
             for session in list(device.open_list):
                 opener = self.kernel.processes.get(session.pid)
                 if opener is not None and opener.alive and not session.closing:

@@ -7,12 +7,14 @@ from typing import Final
 
 from ..kernel import PAGE, Errno, Outcome, Step, Task, UserFault, Vma, VmOps, point
 from ..kernel.files import OpenFile
+from ..kernel.memory import Allocation
 from ..kernel.memory_maps import Page, RamPage
 from ..kernel.process import Process
 from .addresses import address_list
 from .buffer import Attachment, Direction, DmaBuf, Mapping, Status
+from .context import Context, DeviceMapping, Extent
 from .core import Core
-from .device import Context, Device, DeviceMapping, Extent
+from .device import Device, DeviceState
 from .importer import Kind
 
 WORD: Final = 1 << 64
@@ -35,6 +37,8 @@ class Exported:
     mapping: DeviceMapping | None = None
     file: OpenFile | None = None  # the exporter's, where the buffer keeps it
     keeps_context: bool = False
+    counted: bool = False  # among the exports of allocation and mapping
+    memory: Allocation | None = None  # of this wrapper
     session: int = 0
 
     @property
@@ -80,15 +84,24 @@ class Exporter:
         checked = self._checked(context, address, size, offset, ranges)
         if isinstance(checked, int):
             return checked
+        checked.memory = self.core.kernel.allocator.allocate("export")
+        if checked.memory is None:
+            return Errno.ENOMEM
         number: int | None = None
         if design.reserves_first:
             number = process.files.reserve(n)
             if number < 0:
+                self._free(checked)
                 return number
         result = yield from self._publish(task, process, file, checked, n, number, flags, cloexec)
         if result < 0 and number is not None:
             process.files.unreserve(number)
         return result
+
+    def _free(self, what: Exported) -> None:
+        """Free the wrapper: nothing refers to it."""
+        if what.memory is not None:
+            self.core.kernel.allocator.free(what.memory)
 
     def _publish(
         self, task: Task, process: Process, file: OpenFile, what: Exported, n: int | None, number: int | None,
@@ -97,6 +110,7 @@ class Exporter:
         design, files = self.design, process.files
         buffer = yield from self.core.export(task, self, what, what.size, flags)
         if isinstance(buffer, int):
+            self._free(what)
             return buffer
         if design.publishes_last:
             yield from self._keep_alive(task, buffer, file)
@@ -150,6 +164,7 @@ class Exporter:
             yield from device.table_lock.acquire(task)
             what.mapping.exports += 1
             device.table_lock.release(task)
+        what.counted = True
 
     # What may be exported. Guards stand in the order in which they answer.
 
@@ -261,15 +276,21 @@ class Exporter:
             return Errno.ENODEV
         if design.requires_revocable and not importer.kind.revocable:
             return Errno.EOPNOTSUPP
+        if design.attach_looks_ahead and self._is_about_to_go(what):
+            return Errno.ENODEV
         if design.holds == "context of the irrevocable" and not importer.kind.revocable:
-            if what.device is None:
-                return Errno.ENODEV
             what.context.get()
         if design.power == "attachments" and design.peer_holds_power:
             what.home.power_users += 1
             what.home.powered = True
             attachment.powers = True
         return 0
+
+    @staticmethod
+    def _is_about_to_go(what: Exported) -> bool:
+        """Tell whether the owner, the memory or the device goes: a revoke is due, or waits for the irrevocable."""
+        freed = what.extent is not None and what.extent.deferred
+        return what.context.session.closing or freed or what.home.state is not DeviceState.OPERATIONAL
 
     def detach(self, task: Task, attachment: Attachment) -> Step[None]:
         """Undo `attach`."""
@@ -382,19 +403,20 @@ class Exporter:
 
     def _drop(self, task: Task, what: Exported) -> Step[None]:
         extent, mapping = what.extent, what.mapping
-        if mapping is not None:
+        if mapping is not None and what.counted:
             yield from what.home.table_lock.acquire(task)
             mapping.exports -= 1
             what.home.table_lock.release(task)
-        if extent is not None:
+        if extent is not None and what.counted:
             extent.exports -= 1
-            if extent.exports == 0 and extent.deferred:
+            if extent.exports == 0 and extent.deferred and what.home.later is None:
                 extent.context.extents.pop(extent.handle, None)
                 what.home.give_back(extent)
         if what.keeps_context:
             yield from what.context.put(task)
         if what.file is not None:
             what.file.put(task)
+        self._free(what)
 
     @staticmethod
     def _what(buffer: DmaBuf) -> Exported:

@@ -13,6 +13,8 @@ from ..kernel.locks import Mutex
 from .addresses import Bus, Domain
 from .buffer import Attachment, Direction, DmaBuf, Mapping
 from .design import Era
+from .fence import Fence
+from .resv import Usage
 
 if TYPE_CHECKING:
     from .core import Core
@@ -62,6 +64,7 @@ class Importer:
         self.mapping: Mapping | None = None
         self.invalidated = False
         self.revoked = False
+        self.work: Fence | None = None  # of an access by the device that is under way
         self.warnings = 0
         self.number = 0  # by which a process knows it
 
@@ -74,6 +77,12 @@ class Importer:
     def dynamic(self) -> bool:
         """Tell whether it gives the core any importer operations."""
         return self.kind is not Kind.STATIC
+
+    @property
+    def reach(self) -> Mapping | None:
+        """What the device reaches: the core may have mapped for the pair before the importer asked."""
+        cached = self.attachment.cached if self.attachment is not None else None
+        return self.mapping or cached
 
     @property
     def has_callback(self) -> bool:
@@ -211,11 +220,47 @@ class Importer:
             self.buffer.resv.unlock(task)
         return 0 if mapping is not None else Errno.EINVAL
 
+    def begin(self, task: Task) -> Step[int]:
+        """Let the device begin an access, whose fence stands in the reservation until it is finished: 0.
+
+        -EFAULT (not mapped, or told to let go), -EBUSY (one is under way), -ENOMEM.
+        """
+        yield from self.buffer.resv.lock(task)
+        result = self._begin(task)
+        self.buffer.resv.unlock(task)
+        return result
+
+    def _begin(self, task: Task) -> int:
+        if self.reach is None or self.invalidated:
+            return Errno.EFAULT
+        if self.work is not None:
+            return Errno.EBUSY
+        failed = self.buffer.resv.reserve(task, 1)
+        if failed:
+            return failed
+        self.work = self.core.fences.timeline(f"{self.attachment}").fence()
+        if self.work is None:
+            return Errno.ENOMEM
+        self.buffer.resv.add(task, self.work, Usage.BOOKKEEP)
+        return 0
+
+    def finish(self, task: Task, error: int = 0) -> int:
+        """Let the access under way be over: 0, or -EINVAL."""
+        fence, self.work = self.work, None
+        if fence is None:
+            return Errno.EINVAL
+        if error:
+            fence.set_error(error)
+        fence.signal(task)
+        fence.put(task)
+        return 0
+
     def detach(self, task: Task) -> Step[int]:
-        """Tear the import down in its order: unmap, unpin, detach, put. 0."""
+        """Tear the import down in its order: stop, unmap, unpin, detach, put. 0."""
         attachment = self.attachment
         if attachment is None:
             return Errno.EINVAL
+        self.finish(task, Errno.ENODEV)
         self.attachment = None
         if self.mapping is not None or attachment.pins:
             yield from self.buffer.resv.lock(task)

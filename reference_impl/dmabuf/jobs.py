@@ -14,7 +14,7 @@ import numpy as np
 from ..compute import REQUEST, Request, Status, execute
 from ..kernel import Errno, Outcome, Pause, Step, Task, UserFault
 from .buffer import Direction, DmaBuf
-from .device import Context
+from .context import Context
 from .fence import Fence
 from .importer import Importer, ImporterDevice, Kind
 from .resv import Resv, Ticket, Usage

@@ -4,7 +4,8 @@
 from typing import TYPE_CHECKING, Any
 
 from .buffer import DmaBuf, Mapping
-from .device import Context, Device
+from .context import Context
+from .device import Device
 from .exporter import Exported
 from .fops import SyncFile
 

@@ -183,6 +183,17 @@ class ProcessCalls(DeviceCalls):
         """Unmap: 0, or -EINVAL where nothing is mapped."""
         return (yield from importer.unmap(task))
 
+    @by_importer
+    def begin_access(self, task: Task, importer: Importer) -> Step[int]:
+        """Let the importing device begin an access: see `Importer.begin`."""
+        return (yield from importer.begin(task))
+
+    @by_importer
+    def finish_access(self, task: Task, importer: Importer) -> Step[int]:
+        """Let that access be over: 0, or -EINVAL."""
+        yield from ()
+        return importer.finish(task)
+
     def dma_read(self, t: int, offset: int, size: int) -> bytes | int:
         """Let the importing device read through the mapping of attachment `t`: bytes, or -EFAULT."""
         importer = self._importer(t)[1]

@@ -7,9 +7,10 @@ access is under way. It waits for importers without the reservation, which they 
 
 from ..kernel import Errno, Pause, Step, Task, point
 from .buffer import DmaBuf, Status
+from .context import Context, Extent
 from .core import Core
 from .design import FreePolicy
-from .device import REMOVAL_PATIENCE, Context, Device, DeviceState, Extent
+from .device import REMOVAL_PATIENCE, Device, DeviceState
 from .exporter import Exported
 from .resv import Usage
 
@@ -89,31 +90,40 @@ class Revoker:
             what: Exported = buffer.priv
             if (context is not None and what.context is not context) or self._irrevocable(buffer):
                 continue
-            yield from self.revoke_all(task, device, [buffer], Status.REVOKED)
-            what.device = None
-            device.buffers.pop(buffer, None)
+            yield from self._retire(task, device, buffer)
         device.memory_lock.release(task)
 
     def _irrevocable(self, buffer: DmaBuf) -> bool:
-        return self.design.holds == "context of the irrevocable" and any(
-            not attachment.importer.kind.revocable for attachment in buffer.attachments
-        )
+        return self.design.holds == "context of the irrevocable" and buffer.irrevocable
+
+    def _retire(self, task: Task, device: Device, buffer: DmaBuf) -> Step[None]:
+        yield from self.revoke_all(task, device, [buffer], Status.REVOKED)
+        buffer.priv.device = None
+        device.buffers.pop(buffer, None)
+
+    def retire(self, task: Task, buffer: DmaBuf) -> Step[int]:
+        """Revoke one buffer whose owner is gone, or whose memory was freed; an orphan if its owner is gone. 0."""
+        what: Exported = buffer.priv
+        device = what.home
+        yield from device.memory_lock.acquire(task)
+        if what.context.session.closing:
+            yield from self._retire(task, device, buffer)
+        else:
+            yield from self.revoke_all(task, device, [buffer], Status.REVOKED)
+        device.memory_lock.release(task)
+        return 0
 
     def last_irrevocable_left(self, task: Task, buffer: DmaBuf) -> Step[None]:
-        """The owner is gone, and the device was kept for importers that cannot be revoked: now they are gone too."""
+        """What waited for importers that cannot be revoked goes on: its owner has closed the device, or freed it."""
         what: Exported = buffer.priv
-        if what.device is None or not what.context.session.closing or self._irrevocable(buffer):
+        if what.device is None or what.home.later is not None or self._irrevocable(buffer):
             return
-        device = what.device
-        yield from device.memory_lock.acquire(task)
-        yield from self.revoke_all(task, device, [buffer], Status.REVOKED)
-        what.device = None
-        device.buffers.pop(buffer, None)
-        device.memory_lock.release(task)
-
-    def irrevocable(self, device: Device) -> bool:
-        """Tell whether an importer that cannot be revoked has a buffer of the device, where that counts."""
-        return any(self._irrevocable(buffer) for buffer in device.buffers)
+        if what.context.session.closing:
+            yield from self.retire(task, buffer)
+        elif what.extent is not None and what.extent.deferred:
+            yield from self.retire(task, buffer)
+            if not any(map(self._irrevocable, self._of(what.home, what.extent))):
+                self.reclaim(what.extent)
 
     # What user code and administrators ask for.
 
@@ -147,7 +157,7 @@ class Revoker:
         if self.design.revoke == "none":
             return Errno.EOPNOTSUPP
         yield from device.memory_lock.acquire(task)
-        result = int(Errno.EBUSY) if self.irrevocable(device) else 0
+        result = int(Errno.EBUSY) if device.irrevocable else 0
         if result == 0:
             yield from self.revoke_all(task, device, list(device.buffers), Status.TEMPORARILY_REVOKED)
             device.decoding = False
@@ -169,11 +179,11 @@ class Revoker:
     def free(self, task: Task, context: Context, handle: int) -> Step[int]:
         """Free an allocation: 0, -EINVAL (unknown, or at a device address), and while exported what the policy says.
 
-        REFUSE answers the design's errno, DEFER frees with the last export, REVOKE revokes first (-EBUSY where somebody
-        cannot be revoked), NONE frees.
+        REFUSE answers -EINVAL, DEFER frees with the last export, REVOKE revokes first (and leaves to the last importer
+        that cannot be revoked what it has), NONE frees.
         """
         device = context.device
-        if not device.mmu:
+        if not device.pool:
             return 0
         locked = self.design.revoke != "none"
         if locked:
@@ -187,23 +197,27 @@ class Revoker:
         extent = context.extents.get(handle)
         if extent is None or extent.mapped or extent.deferred:
             return Errno.EINVAL
-        if extent.exports:
-            match self.design.free:
-                case FreePolicy.REFUSE:
-                    return self.design.free_refused
-                case FreePolicy.DEFER:
-                    extent.deferred = True
-                    return 0
-                case FreePolicy.REVOKE:
-                    buffers = self._of(context.device, extent)
-                    if any(map(self._irrevocable, buffers)):
-                        return Errno.EBUSY
-                    yield from self.revoke_all(task, context.device, buffers, Status.REVOKED)
-                case FreePolicy.NONE:
-                    pass
-        del context.extents[handle]
-        context.device.give_back(extent)
+        device, policy = context.device, self.design.free
+        if extent.exports and policy is FreePolicy.REFUSE:
+            return Errno.EINVAL
+        by_and_by = policy in (FreePolicy.DEFER, FreePolicy.REVOKE)
+        if by_and_by and (device.later is not None or (extent.exports and policy is FreePolicy.DEFER)):
+            device.defer(extent)
+            return 0
+        if extent.exports and policy is FreePolicy.REVOKE:
+            buffers = self._of(device, extent)
+            yield from self.revoke_all(task, device, [b for b in buffers if not self._irrevocable(b)], Status.REVOKED)
+            if any(map(self._irrevocable, buffers)):
+                device.defer(extent)
+                return 0
+        self.reclaim(extent)
         return 0
+
+    @staticmethod
+    def reclaim(extent: Extent) -> None:
+        """Give memory that was freed, and that nobody reaches any more, back to the pool."""
+        extent.context.extents.pop(extent.handle, None)
+        extent.context.device.give_back(extent)
 
     def _of(self, device: Device, extent: Extent) -> list[DmaBuf]:
         return [buffer for buffer in device.buffers if buffer.priv.extent is extent]
@@ -229,7 +243,7 @@ class Revoker:
         pinned = any(attachment.pins for buffer in buffers for attachment in buffer.attachments)
         if pinned or any(self._irrevocable(b) or b.status is not Status.OK for b in buffers):
             return Errno.EBUSY
-        pages = device.take(len(extent.pages))
+        pages = device.take(len(extent.pages), extent.context.session)
         if pages is None:
             return Errno.ENOMEM
         yield from self.revoke_all(task, device, buffers, Status.TEMPORARILY_REVOKED)
@@ -308,7 +322,7 @@ class Revoker:
 
     def _reset_revoking(self, task: Task, device: Device) -> Step[int]:
         yield from device.memory_lock.acquire(task)
-        if self.irrevocable(device):
+        if device.irrevocable:
             device.memory_lock.release(task)
             return Errno.EBUSY
         was = {buffer: buffer.status for buffer in device.buffers}
@@ -330,14 +344,14 @@ class Revoker:
             return Errno.ENODEV
         kernel = self.core.kernel
         if self.design.remove == "waits for openers":
-            device.state = DeviceState.IN_RESET
+            device.state = DeviceState.LEAVING
             end = kernel.now + REMOVAL_PATIENCE
             while device.open_list and kernel.now < end:
                 yield Pause("openers leave", "sleep", lambda: not device.open_list or kernel.now >= end)
         elif self.design.remove == "revokes":
-            device.state = DeviceState.IN_RESET
-            while self.irrevocable(device):
-                yield Pause("the irrevocable leave", "sleep", lambda: not self.irrevocable(device))
+            device.state = DeviceState.REMOVED
+            while device.irrevocable:
+                yield Pause("the irrevocable leave", "sleep", lambda: not device.irrevocable)
             yield from self.cleanup(task, device, None)
         if reached := device.reached():
             device.report("dmabuf.I15", f"a peer reaches {len(reached)} pages, and the device is removed")

@@ -14,7 +14,7 @@ from .calls import Mapped, UserFence, by_process
 from .device_calls import O_RDWR
 from .fops import READ, WRITE, SyncFile, access
 from .observation import observe
-from .process_calls import ProcessCalls
+from .parts import PartCalls
 from .resv import Usage, implicit
 
 END = 4  # of the SYNC command
@@ -22,12 +22,13 @@ EXPIRY = 10  # seconds after which a process's fence is signaled all the same
 SEEK_SET, SEEK_END = 0, 2
 
 
-class System(ProcessCalls):
+class System(PartCalls):
     """One machine: a dma-buf core in one design, accelerators that export, devices that import, and processes.
 
     `design` is a name in DESIGNS or a `Design`; `faults` names bugs to put in. `devices` accelerators (by default 2)
     have `pages` of memory each, `bar_pages` of them on the bus. `mmu`, `era`, `free` replace what the design says by
-    default; `move_notify` tells whether the core was built with it.
+    default; `move_notify` tells whether the core was built with it; `later` leaves what a driver does by and by to
+    calls of their own (parts.py).
 
     >>> system = System("D2c")
     >>> system.open(0, 0, 3), system.mem_alloc(0, 3, 8192)

@@ -7,7 +7,7 @@ import pytest
 
 from accelspec.reference_impl.dmabuf import DESIGNS, Kind, Status, System, Usage, checks
 from accelspec.reference_impl.dmabuf.buffer import DmaBuf
-from accelspec.reference_impl.dmabuf.device import Session
+from accelspec.reference_impl.dmabuf.context import Session
 from accelspec.reference_impl.kernel import PAGE
 
 SIZE = 2 * PAGE
@@ -99,6 +99,7 @@ def i22(system: System, buffer: DmaBuf, t: int) -> None:
 def i26(system: System, buffer: DmaBuf, t: int) -> None:
     system.devices[0].free_pages(buffer.priv.pages)
     system.mem_alloc(0, 3, SIZE)
+    buffer.priv.session = -1  # an earlier one's
 
 
 def i28(system: System, buffer: DmaBuf, t: int) -> None:

@@ -7,9 +7,11 @@ from accelspec.spec.kernel import Fd, File, Process
 from accelspec.spec.language import (
     DONE,
     EACCES,
+    EAGAIN,
     EBUSY,
     EINVAL,
     EMFILE,
+    ENODEV,
     ENOMEM,
     EPERM,
     ETIME,
@@ -33,8 +35,9 @@ from accelspec.spec.language import (
 from . import costs as prices
 from . import known as violations
 from .laws import SHEET, Laws
-from .objects import DISABLED, GOOD, REMOVED, RESETTING, Buffer, Device, Import, Memory, Session
+from .objects import DISABLED, GOOD, LEAVING, REMOVED, RESETTING, Buffer, Device, Import, Memory, Session
 
+DRM_IOCTL = "linux 6.12.117 drivers/gpu/drm/drm_ioctl.c"
 SCOPES = {
     "a stranger": {"Process": 2, "Fd": 2, "File": 2, "Message": 1, "kill()": 0, "reset()": 0, "remove()": 0},
     "resets, removal, killing": {"Fd": 2, "File": 2, "Message": 0},
@@ -115,14 +118,20 @@ class D1(KeepsSession):
                 "owner_token", stated("option 2", "the next open is kept from the ownership; the errno is ours")
             )
 
-    @inserts(before="operational.gone")
+    @inserts(before="operational.not_operational")
     def only_the_owner(self, s: Session) -> None:
         if not s.owner:
             raise EACCES("not_the_owner", stated("option 2", "every ioctl fails for others"))
 
+    def plugged(self, s: Session) -> None:
+        """What the core looks at before it looks whether the caller may."""
+        if s.device.health is REMOVED:
+            raise ENODEV("unplugged", read("drm_ioctl", document=DRM_IOCTL))
+
     @operation
     def drop_master(self, p: Process, n: Fd) -> Result:
         s = self.session_of(p, n)
+        self.plugged(s)
         if not s.owner:
             return EINVAL("no_owner", read("drm_dropmaster_ioctl", document="drivers/gpu/drm/drm_auth.c"))
         s.owner = False
@@ -131,6 +140,7 @@ class D1(KeepsSession):
     @operation
     def set_master(self, p: Process, n: Fd) -> Result:
         s = self.session_of(p, n)
+        self.plugged(s)
         s.owner = True
         return OK("ok", deduced("nobody else could become the owner: the session holds the token"))
 
@@ -148,6 +158,8 @@ class D2a(KeepsSession):
 
     @inserts(before="open.releasing")
     def open_disabled(self, d: Device) -> None:
+        if d.health is LEAVING:
+            raise EAGAIN("leaving", read("hl_device_status", "a removal takes in_reset first"))
         if d.health is DISABLED:
             raise EPERM("disabled", read("hl_device_open", "a malfunction, or a reset that was given up"))
 
@@ -171,8 +183,9 @@ class D2a(KeepsSession):
     def remove(self, d: Device) -> Result:
         """Openers have 600 s; then it is forced."""
         require(d.health in (GOOD, DISABLED))
-        d.health = REMOVED
+        d.health = LEAVING
         yield "waits_for_openers"
+        d.health = REMOVED
         d.decoding = False
         return DONE("ok", read("hl_device_fini", "importers keep the addresses of the BAR"))
 
@@ -194,6 +207,11 @@ class D2c(D2a):
     def closing(self, s: Session) -> bool:
         """Has nobody the device's file any more?  Its last reference may be a buffer's."""
         return not any(s.file is f and self.referenced(f) for f in File)
+
+    @replaces("open_disabled.leaving")
+    def open_leaving(self, d: Device) -> None:
+        if d.health is LEAVING:
+            raise EPERM("leaving", read("hl_device_status", "device_fini_pending is looked at first: a malfunction"))
 
     @inserts(before="free_memory.ok")
     def free_memory_exported(self, m: Memory) -> None:

@@ -30,6 +30,7 @@ from accelspec.spec.language import (
 
 from .buffers import Buffers
 from .objects import (
+    LEAVING,
     PINNED,
     RESETTING,
     REVOKED,
@@ -226,8 +227,8 @@ class Laws(Buffers):
 
     @after("open", "dmabuf.P04", STEP, SHEET)
     def an_idle_device_can_be_opened(self, d: Device, result: Errno) -> bool:
-        """Open is EBUSY or EAGAIN only while a session, a buffer or a reset has the device."""
-        idle = d.health is not RESETTING and not any(s.device is d for s in Session)
+        """Open is EBUSY or EAGAIN only while a session, a buffer, a reset or a removal has the device."""
+        idle = d.health not in (RESETTING, LEAVING) and not any(s.device is d for s in Session)
         return implies(result in (EBUSY, EAGAIN), not idle)
 
     @eventually("dmabuf.P05", SHEET, fair=("reset",))
@@ -244,7 +245,7 @@ class Laws(Buffers):
     @after("open", "dmabuf.P07", STEP, SHEET)
     def nobody_waits_for_a_stranger(self, d: Device, result: Errno) -> bool:
         """Open is never refused because another process has kept a buffer (a policy)."""
-        refused = result in (EBUSY, EAGAIN) and d.health is not RESETTING
+        refused = result in (EBUSY, EAGAIN) and d.health not in (RESETTING, LEAVING)
         return implies(refused, not any(s.device is d and self.left_to_others(s) for s in Session))
 
     @after("map", "dmabuf.P08", STEP, SHEET)

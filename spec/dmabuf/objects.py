@@ -18,6 +18,7 @@ class Health(Enum):
     GOOD = "operational"
     RESETTING = "a reset is under way"
     DISABLED = "a reset was given up: the device is of no use until the driver is loaded again"
+    LEAVING = "a removal is under way: openers are waited for"
     REMOVED = "the device is gone, or its driver is unbound"
 
 
@@ -39,7 +40,7 @@ class Importer(Enum):
     REVOCABLE = "the same, but its callback stops the hardware, once and for ever"
 
 
-GOOD, RESETTING, DISABLED, REMOVED = Health
+GOOD, RESETTING, DISABLED, LEAVING, REMOVED = Health
 VALID, SUSPENDED, REVOKED = Status
 STATIC, DYNAMIC, PEER, PINNED, REVOCABLE = Importer
 

@@ -150,8 +150,11 @@ class Revocation(Buffers):
 
     @operation
     def map(self, t: Import) -> Result:
-        """The importer maps, for the first time or again; nothing is kept by the core."""
-        require(t.process.running)
+        """The importer maps, for the first time or again; nothing is kept by the core.
+
+        One that was told to let go gives back what it has first (facts 2.4).
+        """
+        require(t.process.running and not (t.maps >= 1 and t.told))
         b = t.buffer
         with b.resv:
             if t.revoked:
