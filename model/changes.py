@@ -72,12 +72,13 @@ def changes(old: Specification, new: Specification) -> Changes:
 
 
 def nearest(spec: Specification, others: Sequence[Specification]) -> Changes:
-    """The changes against that of `others` that leaves the fewest to read; of several the first.
+    """The changes against its base, if it names one of `others`, or that of them that leaves the fewest to read.
 
     Raises:
         ValueError: there are no others.
     """
-    return min((changes(o, spec) for o in others), key=lambda c: c.size)
+    named = [o for o in others if o.revision == spec.base]
+    return min((changes(o, spec) for o in named or others), key=lambda c: c.size)
 
 
 def written(spec: Specification) -> dict[str, Written]:

@@ -22,10 +22,11 @@ def head(machine: str) -> str:
     """What stands behind the title."""
     return (
         "Made by `tools/compare_page.py`; nothing here was typed by hand. Each revision is compared with the earlier "
-        f"one from which it differs in the fewest rows ([{machine}]({machine}.md) lists those). Shown is a shortest "
-        "sequence of calls and answers that one of the two allows and the other one does not, whatever fails and is "
-        "chosen there. Calls run one after the other: what only calls at the same time can see is found by the laws, "
-        "not here. A call that only one of the two has is not counted as a difference."
+        f"one from which it differs in the fewest rows, or with the base that it names ([{machine}]({machine}.md) "
+        "lists what differs). Shown is a shortest sequence of calls and answers that one of the two allows and the "
+        "other one does not, whatever fails and is chosen there. Calls run one after the other: what only calls at "
+        "the same time can see is found by the laws, not here. A call that only one of the two has is not counted as "
+        "a difference."
     )
 
 

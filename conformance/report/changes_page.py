@@ -20,7 +20,7 @@ MOST = 1_000  # nodes that are looked at in one scope
 
 
 def neighbours(specs: Sequence[Specification]) -> list[tuple[Specification, Specification]]:
-    """Each revision but the first, and the earlier one from which it differs in the fewest rows."""
+    """Each revision but the first, and the earlier one that it is compared with: see `nearest`."""
     by_name = {s.name: s for s in specs}
     return [(s, by_name[nearest(s, specs[:n]).old]) for n, s in enumerate(specs) if n > 0]
 

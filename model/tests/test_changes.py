@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from accelspec.model.changes import changes, nearest, written
@@ -135,3 +137,10 @@ def test_the_nearest_revision_is_the_one_with_the_fewest_changes(house: Specific
     assert nearest(repainted, [rebuilt, house]).old == "house@1"
     with pytest.raises(ValueError, match=r"min|empty"):
         nearest(house, [])
+
+
+def test_a_base_that_is_named_is_the_one_compared_with(house: Specification) -> None:
+    rebuilt, repainted = compile_machine(Rebuilt), compile_machine(Repainted)
+    of_rebuilt = replace(repainted, base=rebuilt.revision)
+    assert nearest(of_rebuilt, [house, rebuilt]).old == rebuilt.name
+    assert nearest(of_rebuilt, [house]).old == house.name

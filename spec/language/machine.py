@@ -22,8 +22,8 @@ LOCK_GRAPH, TWO_RUNS, PROGRESS = Class.LOCK_GRAPH, Class.TWO_RUNS, Class.PROGRES
 class Machine:
     """A machine, or a part of one: operations, events, predicates and properties are its methods.
 
-    Of the class variables, `known`, `not_applicable`, `costs`, `unchanged` and `drops` speak for the class that states
-    them and are never inherited.
+    Of the class variables, `known`, `not_applicable`, `costs`, `base`, `unchanged` and `drops` speak for the class that
+    states them and are never inherited.
     """
 
     machine: ClassVar[str] = ""
@@ -36,6 +36,7 @@ class Machine:
     known: ClassVar[Sequence[Violation]] = ()  # violations that this revision has, and who says so
     not_applicable: ClassVar[dict[str, str]] = {}  # property id -> why it says nothing here
     costs: ClassVar[dict[str, Cost]] = {}  # "who waits" -> what it costs users: shown under the matrix
+    base: ClassVar[str] = ""  # the revision that a proposal changes, and is compared with
     unchanged: ClassVar[Source | None] = None  # on what ground the rows of the bases are taken over
     drops: ClassVar[
         Sequence[str]

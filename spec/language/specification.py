@@ -187,6 +187,7 @@ class Specification:
     known: dict[str, Violation] = field(default_factory=dict)
     not_applicable: dict[str, str] = field(default_factory=dict)
     costs: dict[str, Cost] = field(default_factory=dict)  # question -> answer
+    base: str = ""  # the revision that it says it changes
     assumptions: list[Assumption] = field(default_factory=list)
     waits: list[Assumption] = field(default_factory=list)  # what a `wait_until` waits for: no assumption
     steps: dict[str, list[str]] = field(default_factory=dict)  # of a stepped operation: its labels; `at` counts from 1

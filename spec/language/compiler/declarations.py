@@ -30,6 +30,7 @@ class Declarations:
             known={v.property: v for v in vars(machine).get("known", ())},
             not_applicable=dict(vars(machine).get("not_applicable", {})),
             costs=dict(vars(machine).get("costs", {})),
+            base=vars(machine).get("base", ""),
             scopes={name: dict(sizes) for name, sizes in machine.scopes.items()},
         )
         self.kinds: dict[type, Kind] = {}

@@ -45,6 +45,8 @@ def check_head(c: type[Machine]) -> None:
     if not (isinstance(costs, dict) and all(isinstance(q, str) and q and _is_cost(x) for q, x in costs.items())):
         remedy = 'Write `costs = {"who waits": cost("nobody", deduced("why"))}`.'
         raise SpecError(*where(c, "costs"), f"costs of {c.__name__} are no questions with an answer each", remedy)
+    if not isinstance(own.get("base", ""), str):
+        raise SpecError(*where(c, "base"), f"base of {c.__name__} is no revision", 'Write `base = "6.12.117"`.')
     _check_sizes(c)
 
 
