@@ -4,6 +4,7 @@
 from accelspec.spec.language import Machine
 
 from .control_node import C0
+from .intended import Intended
 from .letter import BLetter
 from .linux_6_1 import Linux6_1
 from .linux_6_12 import Linux6_12
@@ -11,7 +12,7 @@ from .many_files import B9
 from .posted import B1, B2, B3, B4, B5, B6, B7, B8
 from .revision_a import A
 
-REVISIONS: tuple[type[Machine], ...] = (A, B1, B2, B3, B4, B5, B6, B7, B8, B9, BLetter, C0)
+REVISIONS: tuple[type[Machine], ...] = (A, B1, B2, B3, B4, B5, B6, B7, B8, B9, BLetter, C0, Intended)
 MAINLINE: tuple[type[Machine], ...] = (Linux6_1, Linux6_12)
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "REVISIONS",
     "A",
     "BLetter",
+    "Intended",
     "Linux6_1",
     "Linux6_12",
 ]

@@ -45,10 +45,6 @@ class Contexts(Processes):
         """Has the hardware still work of it?"""
         return any(c.ctx.hpriv is h and c.fence is PENDING for c in Submission)
 
-    def computes(self, x: Context) -> bool:
-        """Is it the context that may compute?  By comparing pointers."""
-        return x.hpriv.device.slot is x
-
     # ------------------------------------------------------------------ the end
 
     def signal(self, c: Submission, fence: Fence) -> None:
@@ -103,7 +99,7 @@ class Contexts(Processes):
         if when(x is not None and self.ends_debug(h, x)):
             d.in_debug = False
         if when(x is not None and x.wrote):
-            d.soiled = True
+            self.leave_memory(d)
         for m in Memory:
             if m.mapped is x:
                 m.mapped = None
@@ -119,6 +115,10 @@ class Contexts(Processes):
         for y in Context:
             if y is x:
                 free(y)
+
+    def leave_memory(self, d: Device) -> None:
+        """What becomes of device memory that an owner has written: nothing."""
+        d.soiled = True
 
     def ends_debug(self, h: FilePrivate, x: Context | None) -> bool:
         """Does debug mode go with this context?"""

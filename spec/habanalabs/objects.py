@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Annotated
 
 from accelspec.spec.kernel import File, Process
-from accelspec.spec.language import IDLE, UNLOCKED, Busy, Ghost, Lock, Object, Range, Raw, Rigid, Unique
+from accelspec.spec.language import IDLE, UNLOCKED, Busy, Ghost, Lock, Map, Object, Range, Raw, Rigid, Unique
 
 FACTS = "docs/facts/habanalabs.md"
 
@@ -112,7 +112,7 @@ class Device(Object, always=True):
     releasing: bool = False  # compute_ctx_in_release
     compute_reset: bool = False  # in_compute_reset: the reset that runs is of the light kind
     requested: bool = False  # a compute reset has begun, and its thread has still to carry it out
-    resetting: Busy = IDLE  # a thread is inside hl_device_reset
+    resetting: Busy = IDLE  # a thread is inside hl_device_reset; intended: it has taken in_reset
     remembered: bool = False  # hard_reset_schedule_flags: a hard reset follows the compute reset that runs
     needs_reset: bool = False  # a submission timed out, and resets on lockup are off
     trials: Trials = 0  # process_kill_trial_cnt
@@ -136,6 +136,7 @@ class FilePrivate(Object):
     opener: Rigid[Process]  # taskpid: who opened, whoever has the file now
     control: Rigid[bool] = False  # of the control node
     inside: Once = 0  # calls that take several steps and hold the file
+    callers: Map[Process, bool] = Map()  # intended: who is inside such a call
     file: Unique[File | None] = None  # none since the last close: what is left drains
     listed: bool = False  # on fpriv_list; since 5.17 files of the control node are on one of their own
     orphan: bool = False  # 6.x: hdev is NULL, removal has given up on its process
@@ -149,6 +150,8 @@ class Context(Object):
 
     hpriv: Rigid[FilePrivate]
     asid: Rigid[Asid]
+    in_slot: bool = False  # intended: it has the compute slot, which is a mark and not a pointer
+    dead: bool = False  # intended: from before the last hard reset
     switch: Switch = NEEDED  # 6.x, Goya: thread_ctx_switch_token and its wait token
     granted: Ghost[bool] = False  # somebody decided that it computes, and nobody took that back
     survivor: Ghost[bool] = False  # it was there when the hardware was hard reset

@@ -37,5 +37,5 @@ class A(Frequency, Laws):
     document = "linux 5.2 drivers/misc/habanalabs"
     known = KNOWN_A
     not_applicable = ALONE
-    drops = (*UNMAPPED, "exec", "wake_up")
+    drops = [*UNMAPPED]
     scopes = {**SCOPES, "sharing": {**PLAIN, **QUIET, "Process": 2, "Mm": 2, "Message": 1}}
