@@ -9,6 +9,7 @@ from accelspec.spec.kernel import Fd, File, Process
 from accelspec.spec.language import (
     EACCES,
     EBUSY,
+    EINVAL,
     EPERM,
     OK,
     STATE,
@@ -99,10 +100,11 @@ class Statements(Devices):
         one = all(a is b or a.file is None or b.file is None for a in FilePrivate for b in FilePrivate)
         return implies(result is OK, one)
 
-    @after("debug_on", "habanalabs.N61", STEP, SHEET)
+    @after("wait", "habanalabs.N61", STEP, SHEET)
     def the_slot_computes(self, p: Process, n: Fd, result: Errno) -> bool:
-        """What needs the slot is done for the context in the slot."""
-        return implies(result is OK, any(d.slot is x and x.hpriv.file is p.fd[n] for d in Device for x in Context))
+        """A WAIT that gets as far as its sequence is of the context in the slot."""
+        mine = any(d.slot is x and x.hpriv.file is p.fd[n] for d in Device for x in Context)
+        return implies(result is EINVAL, mine)
 
     @sometimes("habanalabs.N62", SHEET)
     def another_context_asks(self) -> bool:

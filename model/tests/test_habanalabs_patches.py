@@ -16,12 +16,13 @@ import pytest
 from accelspec.model.explore import Explored, explore
 from accelspec.model.tests.posted_statements import with_statements
 from accelspec.model.verdict import Status
-from accelspec.spec.habanalabs import C0, REVISIONS
+from accelspec.spec.habanalabs import C0, REVISIONS, BLetter
 from accelspec.spec.habanalabs.revision_a import PLAIN, QUIET
 from accelspec.spec.language import Machine, compile_machine
+from accelspec.spec.language.specification import Form
 
 PAGE = Path(__file__).parents[2] / "docs" / "machines" / "habanalabs-patches.md"
-SERIES: dict[str, type[Machine]] = {r.revision: r for r in REVISIONS if r.revision == "a" or r.revision[1:].isdigit()}
+SERIES: dict[str, type[Machine]] = {r.revision: r for r in REVISIONS if r.revision[0] in "ab" and r is not BLetter}
 FILES = {"Fd": 2, "File": 2, "FilePrivate": 2}
 ONLY = {**PLAIN, "Submission": 1, "info()": 0, "cb_create()": 0, "soft_reset()": 0}
 WORLDS: dict[str, Mapping[str, int]] = {
@@ -56,14 +57,18 @@ class Sentence:
 
 def table() -> list[Sentence]:
     """The lines of the page."""
-    rows = [[c.strip() for c in x.strip("|\n").split("|")] for x in PAGE.read_text().splitlines() if x.startswith("| ")]
+    rows = [
+        [c.strip() for c in x.strip("|\n").split("|")] for x in PAGE.read_text("utf-8").splitlines() if x[:2] == "| "
+    ]
     head = rows[0]
     out = []
     for cells in rows[1:]:
         if len(cells) == len(head):
             line = dict(zip(head, cells, strict=True))
             marks = tuple((r, line[r]) for r in SERIES if line[r])
-            out.append(Sentence(f"habanalabs.{line['id']}", int(line["patch"]), line["world"], marks, line["row before"]))
+            out.append(
+                Sentence(f"habanalabs.{line['id']}", int(line["patch"]), line["world"], marks, line["row before"])
+            )
     return out
 
 
@@ -78,14 +83,21 @@ def explored(revision: str, world: str) -> Explored:
 
 
 def mark(s: Sentence, revision: str) -> str:
-    """What an engine says of it."""
-    status = explored(revision, s.world).verdict(s.id).status
-    assert status in (Status.EXHAUSTED, Status.PROVED, Status.VIOLATED, Status.VACUOUS)
-    return "x" if status in (Status.VIOLATED, Status.VACUOUS) else "H"
+    """What an engine says of it; of what must be possible, whether it was reached."""
+    found = explored(revision, s.world)
+    (law,) = (p for p in found.spec.properties if p.id == s.id)
+    status = found.verdict(s.id).status
+    if law.form is Form.SOMETIMES:
+        return {Status.EXHAUSTED: "H", Status.PROVED: "H", Status.VACUOUS: "x"}[status]
+    if law.form is Form.CHECK and status is Status.VACUOUS:
+        return "H"  # the assertion has become a constant
+    return {Status.EXHAUSTED: "H", Status.PROVED: "H", Status.VIOLATED: "x"}[status]
 
 
 SENTENCES = table()
-EACH = pytest.mark.parametrize("s", SENTENCES, ids=[f"{s.patch}-{s.id[-3:]}-{s.world.replace(' ', '_')}" for s in SENTENCES])
+EACH = pytest.mark.parametrize(
+    "s", SENTENCES, ids=[f"{s.patch}-{s.id[-3:]}-{s.world.replace(' ', '_')}" for s in SENTENCES]
+)
 
 
 def test_every_patch_says_something() -> None:
