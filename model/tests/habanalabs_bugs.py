@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Historical bugs of habanalabs as changes of the machine: each puts one back into a revision that does not have it.
 
-The ids are those of docs/machines/habanalabs-historical-bugs.md, which says what each violates, and in how many steps.
+The ids are those of docs/machines/habanalabs-mutations.md, which says what each violates, and in how many steps.
 """
 
 from __future__ import annotations
 
 from accelspec.spec.habanalabs import B9, C0, BLetter, Linux6_1, Linux6_12
-from accelspec.spec.habanalabs.mainline import SCOPES
 from accelspec.spec.habanalabs.objects import (
     ABORTED,
     GONE,
@@ -104,7 +103,10 @@ class M1(Linux6_12):
     """Open does not look whether somebody has the device."""
 
     revision, document = "c2-M1", "a mutation"
-    drops = ("open.active",)
+
+    @replaces("open.active")
+    def unseen(self) -> None:
+        """Nobody looks."""
 
 
 class M3(C0):
@@ -135,10 +137,9 @@ class M5(Linux6_12):
     """The first close is taken for the last."""
 
     revision, document = "c2-M5", "a mutation"
-    scopes = {"two descriptors": {k: n for k, n in SCOPES["an owner and a monitor"].items() if k != "Waiter"}}
 
-    def referenced(self, f: File) -> bool:
-        return False
+    def fput(self, f: File) -> None:
+        self.release(f)
 
 
 class M6(B9):
@@ -290,7 +291,10 @@ class B26(Linux6_12):
     """The control node registers for events."""
 
     revision, document = "c2-B26", "a mutation"
-    drops = ("info_refused.control_node",)
+
+    @replaces("info_refused.control_node")
+    def allowed(self) -> None:
+        """Nothing is refused."""
 
 
 class M11(Linux6_1):

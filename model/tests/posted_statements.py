@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each patch of the posted series of habanalabs says, as laws: the table is docs/machines/habanalabs-patches.md."""
+"""What each patch of the posted series of habanalabs says, as laws.  The table: docs/machines/habanalabs-patches.md."""
 
 from __future__ import annotations
 

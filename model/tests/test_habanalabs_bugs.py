@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""habanalabs: historical bugs, put back into the machine, are found; docs/machines/habanalabs-historical-bugs.md says how."""
+"""habanalabs: historical bugs, put back into the machine, are found.
+
+docs/machines/habanalabs-mutations.md says which, by which law, and in how many steps.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from accelspec.spec.catalogue import MACHINES
 from accelspec.spec.language import Machine, compile_machine
 from accelspec.spec.language.specification import Specification
 
-PAGE = Path(__file__).parents[2] / "docs" / "machines" / "habanalabs-historical-bugs.md"
+PAGE = Path(__file__).parents[2] / "docs" / "machines" / "habanalabs-mutations.md"
 QUICK = {"B1", "B15", "B26", "M3", "M14", "V3"}
 TWO_OPENS = {"Fd": 2, "File": 2, "FilePrivate": 2, "Context": 2, "Asid": 2}
 
@@ -52,7 +55,8 @@ def scopes(spec: Specification) -> Mapping[str, Mapping[str, int]]:
 def table() -> list[Bug]:
     """The lines of the page, with the machines that they speak of."""
     made = {m.__name__: m for m in BUGS}
-    lines = [[c.strip() for c in x.strip("|").split("|")] for x in PAGE.read_text("utf-8").splitlines() if x[:2] == "| "]
+    text = PAGE.read_text("utf-8").splitlines()
+    lines = [[c.strip() for c in x.strip("|").split("|")] for x in text if x[:2] == "| "]
     head = ["id", "base", "the change", "violates", "scope", "length"]
     first = lines.index(head) + 1
     out = []

@@ -127,11 +127,14 @@ class Chunk:
     data: bytes = bytes(8)
 
 
+NOTHING_TO_DO = (Chunk(),)
+
+
 @dataclass(slots=True)
 class CsArgs:
     """CS: chunks to restore with and to execute; `seq` names a staged group on the way in, and the submission after."""
 
-    execute: Sequence[Chunk] = (Chunk(),)
+    execute: Sequence[Chunk] = NOTHING_TO_DO
     restore: Sequence[Chunk] = ()
     flags: int = 0
     timeout: int = 0

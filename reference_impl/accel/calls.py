@@ -168,7 +168,7 @@ class AccelCalls(Running):
                     super().settle()
 
     def _ioctl(self, task: Task, p: int, n: int, kind: Ioctl, args: Any) -> Step[int]:
-        return (yield from self.kernel.ioctl(task, self._process(p), n, number(self.behaviour, kind), args))
+        return self.kernel.ioctl(task, self._process(p), n, number(self.behaviour, kind), args)
 
     # Ends that are put off.
 

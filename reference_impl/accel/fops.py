@@ -252,13 +252,13 @@ class AccelFops(FileOperations):
     def _do(self, task: Task, device: AccelDevice, context: Context, kind: Ioctl, args: Any) -> Step[int]:
         match kind:
             case Ioctl.CB:
-                return (yield from command_buffer(task, context, args))
+                return command_buffer(task, context, args)
             case Ioctl.CS:
-                return (yield from submit(task, context, args))
+                return submit(task, context, args)
             case Ioctl.MEMORY:
-                return (yield from memory(task, context, args))
+                return memory(task, context, args)
             case _:
-                return (yield from debug(task, device, args))
+                return debug(task, device, args)
 
     # mmap
 

@@ -10,6 +10,7 @@ from ..kernel import PAGE, Errno, Finding, Step, Task, UsageError, point
 from ..kernel.process import Process
 from .arguments import (
     GONE,
+    NOTHING_TO_DO,
     CbArgs,
     CbOp,
     Chunk,
@@ -72,7 +73,7 @@ class AccelUserCalls(AccelCalls):
         return self._run("open_control", p, d, n)
 
     def _open_control(self, task: Task, p: int, d: int = 0, n: int | None = None) -> Step[int]:
-        return (yield from self._open_node(task, p, d, n, control=True))
+        return self._open_node(task, p, d, n, control=True)
 
     def _open_node(self, task: Task, p: int, d: int, n: int | None, *, control: bool) -> Step[int]:
         process = self._process(p)
@@ -91,14 +92,14 @@ class AccelUserCalls(AccelCalls):
         return self._run("close", p, n)
 
     def _close(self, task: Task, p: int, n: int) -> Step[int]:
-        return (yield from self.kernel.close(task, self._process(p), n))
+        return self.kernel.close(task, self._process(p), n)
 
     def dup(self, p: int, n: int, m: int) -> int:
         """Let `m` name what `n` names: `m` or -EBADF."""
         return self._run("dup", p, n, m)
 
     def _dup(self, task: Task, p: int, n: int, m: int) -> Step[int]:
-        return (yield from self.kernel.dup(task, self._process(p), n, m, False))
+        return self.kernel.dup(task, self._process(p), n, m, False)
 
     def fork(self, p: int, c: int) -> int:
         """Let process `p` fork; the child is process `c`, which must not be running. 0 or -ENOMEM."""
@@ -107,7 +108,7 @@ class AccelUserCalls(AccelCalls):
         return self._run("fork", p, c)
 
     def _fork(self, task: Task, p: int, c: int) -> Step[int]:
-        return (yield from self.kernel.fork(task, self._process(p), c))
+        return self.kernel.fork(task, self._process(p), c)
 
     def send(self, p: int, n: int) -> int:
         """Put descriptor `n` into a message (SCM_RIGHTS): the number of the message, or -EBADF."""
@@ -150,7 +151,7 @@ class AccelUserCalls(AccelCalls):
         return self._run("exit", p)
 
     def _exit(self, task: Task, p: int) -> Step[int]:
-        return (yield from self.kernel.exit(task, self._process(p)))
+        return self.kernel.exit(task, self._process(p))
 
     def signal(self, p: int) -> int:
         """Send process `p` a signal that interrupts what it sleeps in. 0."""
@@ -170,14 +171,14 @@ class AccelUserCalls(AccelCalls):
         return self._run("ioctl_raw", p, n, cmd, args)
 
     def _ioctl_raw(self, task: Task, p: int, n: int, cmd: int, args: Any) -> Step[int]:
-        return (yield from self.kernel.ioctl(task, self._process(p), n, cmd, args))
+        return self.kernel.ioctl(task, self._process(p), n, cmd, args)
 
     def info(self, p: int, n: int, op: int = Info.DEVICE_STATUS, *, size: int = 64, pad: int = 0) -> int:
         """Ask: 0 or an errno; `ask` returns the answer too."""
         return self._run("info", p, n, InfoArgs(op, size, pad))
 
     def _info(self, task: Task, p: int, n: int, args: InfoArgs) -> Step[int]:
-        return (yield from self._ioctl(task, p, n, Ioctl.INFO, args))
+        return self._ioctl(task, p, n, Ioctl.INFO, args)
 
     def ask(self, p: int, n: int, op: int = Info.DEVICE_STATUS) -> dict[str, Any]:
         """Ask, and return the answer; {"errno": ...} where there is none."""
@@ -199,7 +200,7 @@ class AccelUserCalls(AccelCalls):
         return self._run("cb_destroy", p, n, handle)
 
     def _cb_destroy(self, task: Task, p: int, n: int, handle: int) -> Step[int]:
-        return (yield from self._ioctl(task, p, n, Ioctl.CB, CbArgs(CbOp.DESTROY, handle)))
+        return self._ioctl(task, p, n, Ioctl.CB, CbArgs(CbOp.DESTROY, handle))
 
     def cb_info(self, p: int, n: int, handle: int, *, va: bool = False) -> int:
         """Tell how many submissions use a command buffer, or its address on the device: or -EINVAL."""
@@ -227,7 +228,7 @@ class AccelUserCalls(AccelCalls):
         return self._run("submit", p, n, *chunks, **rest)
 
     def _submit(self, task: Task, p: int, n: int, *chunks: Chunk, empty: bool = False, **rest: Any) -> Step[int]:
-        args = CsArgs(() if empty else chunks or (Chunk(),), **rest)
+        args = CsArgs(() if empty else chunks or NOTHING_TO_DO, **rest)
         result = yield from self._ioctl(task, p, n, Ioctl.CS, args)
         return result or args.seq
 
@@ -239,7 +240,7 @@ class AccelUserCalls(AccelCalls):
         return self._run("wait", p, n, seq, timeout)
 
     def _wait(self, task: Task, p: int, n: int, seq: int, timeout: int = 0) -> Step[int]:
-        return (yield from self._waiting(task, p, n, WaitArgs(seq, timeout)))
+        return self._waiting(task, p, n, WaitArgs(seq, timeout))
 
     def multi_wait(self, p: int, n: int, sequences: Sequence[int], timeout: int = 0) -> int:
         """Wait until one of several submissions is over: one bit for each, 0 (none), or an errno as in `wait`."""
@@ -285,21 +286,21 @@ class AccelUserCalls(AccelCalls):
         return self._run("alloc", p, n, size, flags)
 
     def _alloc(self, task: Task, p: int, n: int, size: int = 4096, flags: int = 0) -> Step[int]:
-        return (yield from self._memory(task, p, n, MemoryArgs(MemoryOp.ALLOC, size, flags=flags)))
+        return self._memory(task, p, n, MemoryArgs(MemoryOp.ALLOC, size, flags=flags))
 
     def free(self, p: int, n: int, handle: int) -> int:
         """Free device memory: 0 or -EINVAL (unknown, or mapped)."""
         return self._run("free", p, n, handle)
 
     def _free(self, task: Task, p: int, n: int, handle: int) -> Step[int]:
-        return (yield from self._memory(task, p, n, MemoryArgs(MemoryOp.FREE, handle=handle)))
+        return self._memory(task, p, n, MemoryArgs(MemoryOp.FREE, handle=handle))
 
     def map(self, p: int, n: int, handle: int, hint: int = 0, flags: int = 0) -> int:
         """Map device memory: its address, -EINVAL (unknown), -EPERM (another context's), -ENOMEM."""
         return self._run("map", p, n, handle, hint, flags)
 
     def _map(self, task: Task, p: int, n: int, handle: int, hint: int = 0, flags: int = 0) -> Step[int]:
-        return (yield from self._memory(task, p, n, MemoryArgs(MemoryOp.MAP, handle=handle, hint=hint, flags=flags)))
+        return self._memory(task, p, n, MemoryArgs(MemoryOp.MAP, handle=handle, hint=hint, flags=flags))
 
     def map_host(self, p: int, n: int, host: NDArray[Any]) -> int:
         """Pin and map host memory: its address, -EINVAL, -EFAULT, -ENOMEM."""
@@ -311,14 +312,14 @@ class AccelUserCalls(AccelCalls):
         return self._run("unmap", p, n, va)
 
     def _unmap(self, task: Task, p: int, n: int, va: int) -> Step[int]:
-        return (yield from self._memory(task, p, n, MemoryArgs(MemoryOp.UNMAP, va=va)))
+        return self._memory(task, p, n, MemoryArgs(MemoryOp.UNMAP, va=va))
 
     def export(self, p: int, n: int, va: int, size: int = 4096) -> int:
         """Export mapped device memory: the number of the buffer, -EOPNOTSUPP, -EINVAL, -ENOMEM."""
         return self._run("export", p, n, va, size)
 
     def _export(self, task: Task, p: int, n: int, va: int, size: int = 4096) -> Step[int]:
-        return (yield from self._memory(task, p, n, MemoryArgs(MemoryOp.EXPORT_DMABUF_FD, size, va=va)))
+        return self._memory(task, p, n, MemoryArgs(MemoryOp.EXPORT_DMABUF_FD, size, va=va))
 
     def release_export(self, number: int, d: int = 0) -> int:
         """Let the last importer of an exported buffer let go. 0."""
@@ -335,7 +336,7 @@ class AccelUserCalls(AccelCalls):
         return self._run("mmap", p, n, handle, pages)
 
     def _mmap(self, task: Task, p: int, n: int, handle: int, pages: int) -> Step[int]:
-        return (yield from self.kernel.mmap(task, self._process(p), n, handle >> 12, pages, False))
+        return self.kernel.mmap(task, self._process(p), n, handle >> 12, pages, False)
 
     def munmap(self, p: int, start: int, pages: int) -> int:
         """Unmap pages of process `p`: 0."""
@@ -350,21 +351,21 @@ class AccelUserCalls(AccelCalls):
         return self._run("ioctl_of", p, n, Ioctl.DEBUG, DebugArgs(op, enable))
 
     def _debug_configure(self, task: Task, p: int, n: int, op: int = DebugOp.ETR) -> Step[int]:
-        return (yield from self._ioctl(task, p, n, Ioctl.DEBUG, DebugArgs(op)))
+        return self._ioctl(task, p, n, Ioctl.DEBUG, DebugArgs(op))
 
     def debug_on(self, p: int, n: int) -> int:
         """Enter debug mode: 0, -EFAULT (already), -EPERM (b: others have the device open)."""
         return self._run("debug_on", p, n)
 
     def _debug_on(self, task: Task, p: int, n: int) -> Step[int]:
-        return (yield from self._ioctl(task, p, n, Ioctl.DEBUG, DebugArgs(DebugOp.SET_MODE, True)))
+        return self._ioctl(task, p, n, Ioctl.DEBUG, DebugArgs(DebugOp.SET_MODE, True))
 
     def debug_off(self, p: int, n: int) -> int:
         """Leave debug mode: 0 or -EFAULT (not in it)."""
         return self._run("debug_off", p, n)
 
     def _debug_off(self, task: Task, p: int, n: int) -> Step[int]:
-        return (yield from self._ioctl(task, p, n, Ioctl.DEBUG, DebugArgs(DebugOp.SET_MODE, False)))
+        return self._ioctl(task, p, n, Ioctl.DEBUG, DebugArgs(DebugOp.SET_MODE, False))
 
     # Looking.
 
