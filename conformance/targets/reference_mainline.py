@@ -105,8 +105,7 @@ class MainlineReference(HabanalabsReference):
 
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
     behaviours = ("c1", "c2")
-    scope: ClassVar[Mapping[str, int]] = {"Chip": 0, "CommandBuffer": 0}
-    apart = ("c2",)  # H96 and H97 in docs/disagreements.md
+    scope: ClassVar[Mapping[str, int]] = {"Chip": 0}
     injected = INJECTED
     meet = None  # type: ignore[assignment]  # calls that are cut into events are not raced
 

@@ -115,7 +115,8 @@ def conclude(machine: Interpreter, engine: str, r: Reached, elapsed: float | Non
         )
 
     def violated(id: str, p: Property | None, trace: Trace) -> Verdict:
-        if not machine.replays(trace) or not (machine.violates(p, trace) if p else id in trace.moves[-1].failed):
+        failed = bool(trace.moves) and id in trace.moves[-1].failed  # a law may be asserted in a row, too
+        if not machine.replays(trace) or not (failed or (p is not None and machine.violates(p, trace))):
             return verdict(id, Status.UNKNOWN, reason=f"the interpreter does not follow the counterexample of {engine}")
         if replay is not None and not replay(trace):
             return verdict(id, Status.UNKNOWN, reason=f"the native run does not follow the counterexample of {engine}")

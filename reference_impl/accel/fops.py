@@ -49,7 +49,7 @@ class AccelFops(FileOperations):
         """
         device = self.device
         if device.removed:
-            return Errno.ENODEV if self.behaviour.drm_core else Errno.ENXIO
+            return self._no_minor
         yield point("open: device found")
         fd = None
         if self.behaviour.allocates == "before the checks":
@@ -71,6 +71,11 @@ class AccelFops(FileOperations):
         return result
 
     @property
+    def _no_minor(self) -> Errno:
+        """What an open of a node says whose device has gone; the control node is never the drm core's."""
+        return Errno.ENODEV if self.behaviour.drm_core and not self.control else Errno.ENXIO
+
+    @property
     def _own_list(self) -> bool:
         return self.control and self.behaviour.lists == "one each"
 
@@ -82,7 +87,7 @@ class AccelFops(FileOperations):
         """Return why nobody gets in now, 0 if somebody may."""
         device, behaviour = self.device, self.behaviour
         if device.removed:  # meanwhile
-            return Errno.ENODEV if behaviour.drm_core else Errno.ENXIO
+            return self._no_minor
         if self.control:
             if behaviour.control_opens == "unless broken":
                 return Errno.EPERM if device.status is Status.MALFUNCTION else 0

@@ -63,3 +63,13 @@ def test_a_question_looks_at_the_device_once() -> None:
     asking.step()
     s.hard_reset()
     assert asking.run() == 0
+
+
+@pytest.mark.parametrize("revision", ["c1", "c2"])
+def test_the_control_node_is_never_the_drm_cores(revision: str) -> None:
+    """Who has it open keeps its number findable, and the driver behind it knows no device any more."""
+    s = AccelSystem(revision)
+    s.open_control(0, 0, 0)
+    s.refuse_to_die(0)
+    s.finish_removal()
+    assert s.open_control(1, 0, 0) == Errno.ENXIO

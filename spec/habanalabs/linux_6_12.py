@@ -105,9 +105,9 @@ class Linux6_12(Mainline):
         ),
         violates(
             "habanalabs.I42",
-            "reset_work.ok",
-            "a reset that was remembered does not stop the watchdog: it hits the next owner",
-            deduced("hl_device_reset goes on at escalate_reset_flow, behind the place where it is stopped"),
+            "last_put.ok",
+            "what is dropped while removal shows, or remembered, does not stop the watchdog: it hits the next owner",
+            deduced("hl_device_reset returns before, and goes on at escalate_reset_flow behind, where it is stopped"),
         ),
         violates("habanalabs.P01", "timeout.only_told", NEVER_CLOSED, deduced("cs_timedout returns without a timer")),
     ]
@@ -265,17 +265,22 @@ class Linux6_12(Mainline):
                 w.hard = False
 
     def reset_for_release(self, d: Device) -> None:
-        """The reset that the watchdog waits for, if it was to be a hard one."""
+        """The reset that the watchdog waits for, if it was to be a hard one; of a broken device, none."""
         hard = any(w.device is d and w.active and w.hard for w in Watchdog)
         begins = not d.in_reset
-        self.ask(d, any(k.device is d for k in Chip) and not hard)
-        if when(begins):
+        dropped = self.malfunction(d)  # asked for without HL_DRV_RESET_HARD, whatever the chip can
+        if when(not dropped):
+            self.ask(d, any(k.device is d for k in Chip) and not hard)
+        if when(not dropped and begins):
             self.stop_watchdog(d)
 
     def conditionally(self, d: Device, hard: bool) -> None:
         """hl_device_cond_reset: an owner who listens is told, and gets 30 s to leave; all its waits end at once."""
         told = not d.in_reset and any(
-            x.hpriv.device is d and w.device is d and (w.active or any(e.hpriv is x.hpriv for e in Eventfd))
+            x.hpriv.device is d
+            and not self.owner_left(x.hpriv)  # hl_ctx_get_unless_zero
+            and w.device is d
+            and (w.active or any(e.hpriv is x.hpriv for e in Eventfd))
             for x in Context
             for w in Watchdog
         )

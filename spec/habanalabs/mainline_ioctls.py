@@ -29,7 +29,19 @@ from accelspec.spec.language import (
 
 from .mainline_owners import MISC
 from .mainline_resets import Resets
-from .objects import GOYA, Chip, CommandBuffer, Context, Coresight, Dmabuf, Eventfd, FilePrivate, InfoOp, Memory
+from .objects import (
+    GOYA,
+    Chip,
+    CommandBuffer,
+    Context,
+    Coresight,
+    Dmabuf,
+    Eventfd,
+    FilePrivate,
+    InfoOp,
+    Memory,
+    Submission,
+)
 
 CLOCKS = "linux 6.1.192 drivers/misc/habanalabs/goya/goya_hwmgr.c"
 
@@ -123,6 +135,7 @@ class Ioctls(Resets):
         if b is None:
             return EINVAL("unknown", read("hl_mmap_mem_buf_put_handle"))
         again = not b.handle
+        assert b.refs >= 2 or not any(c.cb is b for c in Submission), "habanalabs.I08"  # else it is freed in use
         b.handle = False
         b.refs -= 1
         if when(b.refs == 0):
