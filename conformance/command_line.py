@@ -81,8 +81,9 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def run(args: Sequence[str]) -> int:
     """Run the command; the exit code.  Raises nothing."""
-    debug = "--debug" in args
-    args = [a for a in args if a != "--debug"]  # wherever it stands
+    debug = "--debug" in args and args[0] != "kernel"  # which has another one
+    if debug:
+        args = [a for a in args if a != "--debug"]  # wherever it stands
     try:
         code = cli.main(args=args, prog_name="accelspec", standalone_mode=False)
         sys.stdout.flush()

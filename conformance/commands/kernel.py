@@ -13,10 +13,10 @@ from accelspec.spec.catalogue import MACHINES
 from accelspec.spec.language import compile_machine
 
 from ..campaign import roomy_scope
-from ..machine import Image, Parts, build
+from ..machine import Image, build
 from ..output import say
 from ..targets import Call, System, TargetError
-from ..targets.kernel import Kernel
+from ..targets.kernel import DEBUG, Kernel, parts_of
 
 PARTS = {
     "kernel-image": "A kernel image of your own; it has to take the distribution's modules, or yours (--module).",
@@ -43,6 +43,17 @@ def kernel_parts(f: click.decorators.FC) -> click.decorators.FC:
     return f
 
 
+def with_debug(f: click.decorators.FC) -> click.decorators.FC:
+    """`--debug`, which becomes an option of the target, too."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value:
+            context.meta.setdefault("accelspec.parts", {})[DEBUG] = "yes"
+
+    text = "A kernel with KASAN, lockdep, kmemleak and fault injection, compiled here; for runs at night."
+    return click.option("--debug", is_flag=True, callback=keep, expose_value=False, help=text)(f)
+
+
 def given_parts() -> dict[str, str]:
     """What those options were given in this call of the command."""
     found: dict[str, str] = click.get_current_context().meta.get("accelspec.parts", {})
@@ -59,14 +70,12 @@ def _tell(text: str) -> None:
 
 
 def _build() -> Image:
-    given = given_parts()
-    modules = tuple(path for path in given.get("module", "").split(":") if path)
-    parts = Parts(given.get("uacce-source", ""), given.get("provider", ""), given.get("kernel-image", ""), modules)
-    return build(parts, _tell)
+    return build(parts_of(given_parts()), _tell)
 
 
 @kernel.command("build")
 @kernel_parts
+@with_debug
 def build_(**_: object) -> int:
     """Make kernel, modules and initial file system, in the user's cache folder."""
     began = time.monotonic()
@@ -77,6 +86,7 @@ def build_(**_: object) -> int:
 
 @kernel.command()
 @kernel_parts
+@with_debug
 @click.argument("revision", default="6.12.117", required=False)
 def boot(revision: str, **_: object) -> int:
     """Boot it and make calls by hand: `OPERATION ARGUMENT...` as in a trace, one a line."""

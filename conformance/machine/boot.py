@@ -25,7 +25,6 @@ from typing import Any
 from . import wire
 from .build import Image
 
-MEMORY = 128  # MiB
 BOOT_SECONDS = 120.0
 ANSWER_SECONDS = 20.0
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")  # no guest outlives the process that started it
@@ -189,7 +188,7 @@ class Machine:
     @property
     def snapshot(self) -> Path:
         """Where the state is kept."""
-        return self.image.folder / f"snapshot-{self.accelerator}-{self.cpus}-{MEMORY}"
+        return self.image.folder / f"snapshot-{self.accelerator}-{self.cpus}"
 
     def guest(self) -> Guest:
         """A fresh guest, with its modules loaded.  Raises Silent, Crashed."""
@@ -249,7 +248,7 @@ def qemu(image: Image, accelerator: str, cpus: int, agent: Path, console: Path, 
         *("-machine", "pc,usb=off,hpet=off,vmport=off"),
         *("-accel", "tcg,thread=multi" if accelerator == "tcg" else accelerator),
         *("-cpu", "max" if accelerator == "tcg" else "host,migratable=off"),
-        *("-m", str(MEMORY), "-smp", str(cpus)),
+        *("-m", str(image.memory), "-smp", str(cpus)),
         *("-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", KERNEL_ARGUMENTS),
         *("-serial", f"file:{console}", "-qmp", f"unix:{monitor},server=on,wait=off"),
         *("-chardev", f"socket,id=agent,path={agent}"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernel, modules and initial file system of a guest, made from the distribution's packages into the user's cache.
 
-cache/RELEASE/         bzImage, modules/, source/, build/ (headers and build tools): made once
+cache/RELEASE/         what does not depend on parts (base.py): made once; cache/RELEASE-debug/ of the debug kernel
 cache/RELEASE/parts-X/ modules, initrd, snapshot: made again when a part changes; X is a hash of the parts
 """
 
@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import lzma
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .archive import archive
-from .packages import Missing, Release, check_disk, check_tools, fetch, newest_release, unpack, unpack_source, versions
+from .base import PACKAGED, SOURCES, Tell, base, cache, name_of
+from .packages import Missing, Release, check_tools, versions
 
 HERE = Path(__file__).parent
-UACCE = "drivers/misc/uacce/uacce.c"
-SOURCES = (UACCE, "drivers/dma-buf/sw_sync.c", "drivers/dma-buf/sync_debug.h")
-# The kernel's modules and ours, each list in the order in which they are loaded; udmabuf and the heaps are built in.
-DRM = "kernel/drivers/gpu/drm"
-PACKAGED = (f"{DRM}/drm", f"{DRM}/drm_kms_helper", f"{DRM}/drm_shmem_helper", f"{DRM}/vgem/vgem")
+# In the order in which they are loaded, behind the kernel's own.
 OWN_MODULES = ("accelspec_shim", "uacce", "accelspec_provider", "accelspec_sync")
 KBUILD = """\
 obj-m := {objects}
@@ -38,9 +34,9 @@ ccflags-y := -DCONFIG_UACCE=1 -I$(src)
 CFLAGS_uacce.o := -include $(src)/shim.h -DACCELSPEC_REDIRECT
 CFLAGS_sw_sync.o := -DCONFIG_SW_SYNC=1 -include linux/module.h
 """
+MEMORY, DEBUG_MEMORY = 128, 512  # MiB
 WORK = "work"  # where the modules are built
 FOLDERS = ("dev", "proc", "sys", "modules")
-LAYOUT = "2"  # of what is kept of a release; another one makes it again
 KEPT = 4  # sets of parts of a release; a snapshot takes about 130 MB
 
 
@@ -49,13 +45,15 @@ class Parts:
     """What the user puts in place of ours; empty: ours.
 
     `uacce_source` and `provider` are C files. `modules` are loaded after ours; one called like one of ours takes its
-    place. `kernel_image` has to fit the distribution's modules, or to come with `modules` of its own.
+    place. `kernel_image` has to fit the distribution's modules, or to come with `modules` of its own. With `debug` the
+    kernel is one that looks at itself (debug.py).
     """
 
     uacce_source: str = ""
     provider: str = ""
     kernel_image: str = ""
     modules: tuple[str, ...] = ()
+    debug: bool = False
 
     def paths(self) -> list[Path]:
         """All of them.  Raises Missing for one that cannot be read."""
@@ -75,16 +73,12 @@ class Image:
     kernel: Path
     initrd: Path
     modules: tuple[str, ...]  # to load, in this order
+    memory: int  # MiB
     shimmed: bool  # is uacce built with our shim: can its allocations fail, are its objects counted?
     qemu: str
 
 
-def cache() -> Path:
-    """Where the user's caches lie (XDG)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "accelspec" / "kernel"
-
-
-def build(parts: Parts = Parts(), tell: Callable[[str], None] = lambda _: None) -> Image:
+def build(parts: Parts = Parts(), tell: Tell = lambda _: None) -> Image:
     """The image of these parts, from the cache as far as it is there.
 
     Raises Missing where a tool, a package, room on the disk or a part lacks, or where a part does not compile.
@@ -100,19 +94,19 @@ def build(parts: Parts = Parts(), tell: Callable[[str], None] = lambda _: None) 
             raise Missing(f"{' '.join(map(str, error.cmd))} failed with status {error.returncode}") from error
 
 
-def _build(parts: Parts, given: list[Path], qemu: str, tell: Callable[[str], None]) -> Image:
-    release, base = _base(tell)
+def _build(parts: Parts, given: list[Path], qemu: str, tell: Tell) -> Image:
+    release, kernel = base(parts.debug, tell)
     ours = [HERE / "guest", HERE / "provider"]
     sources = sorted(path for folder in ours for path in folder.glob("*.[ch]"))
     made_by = "\n".join([KBUILD, repr(parts.modules), *versions(["qemu-system-x86_64", "gcc"])])
     key = _hash([*sources, *given], made_by, (bool(parts.uacce_source), bool(parts.provider), bool(parts.kernel_image)))
-    folder = base / f"parts-{key}"
+    folder = kernel / f"parts-{key}"
     own = {Path(name).stem.replace("-", "_") for name in parts.modules}
     if not (folder / "initrd").exists():
         tell("building the modules and the agent")
-        with tempfile.TemporaryDirectory(prefix="parts-", dir=base) as made:
-            _make(parts, base, Path(made), own)
-            _forget_old(base)
+        with tempfile.TemporaryDirectory(prefix="parts-", dir=kernel) as made:
+            _make(parts, kernel, Path(made), own)
+            _forget_old(kernel)
             if not folder.exists():
                 Path(made).rename(folder)
                 Path(made).mkdir()  # for its own end
@@ -121,75 +115,36 @@ def _build(parts: Parts, given: list[Path], qemu: str, tell: Callable[[str], Non
     return Image(
         release,
         folder,
-        Path(parts.kernel_image).resolve() if parts.kernel_image else base / "bzImage",
+        Path(parts.kernel_image).resolve() if parts.kernel_image else kernel / "bzImage",
         folder / "initrd",
-        tuple(dict.fromkeys((*map(_name, PACKAGED), *OWN_MODULES, *map(_name, parts.modules)))),
+        tuple(dict.fromkeys((*map(name_of, PACKAGED), *OWN_MODULES, *map(name_of, parts.modules)))),
+        DEBUG_MEMORY if parts.debug else MEMORY,
         "uacce" not in own,
         qemu,
     )
 
 
-def _base(tell: Callable[[str], None]) -> tuple[Release, Path]:
-    """The release, and the folder with everything of it that does not depend on parts."""
-    release = newest_release()
-    base = cache() / release.name
-    complete, text = base / "complete", f"{release.version} {LAYOUT}\n"
-    if not complete.exists() or complete.read_text() != text:
-        for older in cache().glob("*-amd64"):
-            shutil.rmtree(older, ignore_errors=True)
-        check_disk(cache())
-        base.mkdir()
-        _take_apart(release, base, tell)
-        complete.write_text(text)
-    return release, base
-
-
-def _take_apart(release: Release, base: Path, tell: Callable[[str], None]) -> None:
-    name, common = release.name, release.flavourless
-    wanted = [
-        *(f"linux-image-{name}", f"linux-headers-{name}", f"linux-headers-{common}-common", f"linux-kbuild-{common}"),
-        f"linux-source-{'.'.join(release.upstream.split('.')[:2])}",
-    ]
-    with tempfile.TemporaryDirectory(prefix="packages-", dir=base) as downloads:
-        tell(f"fetching Linux {name} (about 280 MB of packages)")
-        image, *tree, source = fetch([f"{p}={release.version}" for p in wanted], Path(downloads))
-        tell("unpacking them")
-        modules = f"./lib/modules/{name}"
-        unpack(image, Path(downloads), f"./boot/vmlinuz-{name}", *(f"{modules}/{path}.ko.xz" for path in PACKAGED))
-        shutil.move(Path(downloads) / "boot" / f"vmlinuz-{name}", base / "bzImage")
-        (base / "modules").mkdir()
-        for path in PACKAGED:
-            data = lzma.decompress((Path(downloads) / modules / f"{path}.ko.xz").read_bytes())
-            (base / "modules" / f"{_name(path)}.ko").write_bytes(data)
-        for package in tree:
-            unpack(package, base / "build")
-        unpack_source(source, base / "source", SOURCES)
-    # the only absolute path of the headers: the file that includes the common Makefile
-    makefile = base / "build/usr/src" / f"linux-headers-{name}" / "Makefile"
-    makefile.write_text(makefile.read_text().replace("include /usr/src/", f"include {base}/build/usr/src/"))
-
-
-def _make(parts: Parts, base: Path, folder: Path, own: set[str]) -> None:
+def _make(parts: Parts, kernel: Path, folder: Path, own: set[str]) -> None:
     """Modules, agent and initial file system, in an empty folder."""
     work = folder / WORK
     work.mkdir()
     for path in (*(HERE / "provider").glob("*.[ch]"), HERE / "guest" / "abi.h"):
         shutil.copy(path, work)
     for source in SOURCES:
-        shutil.copy(base / "source" / source, work)
+        shutil.copy(kernel / "source" / source, work)
     if parts.uacce_source:
         shutil.copy(parts.uacce_source, work / "uacce.c")
     if parts.provider:
         shutil.copy(parts.provider, work / "provider.c")
     # All of ours are built, also one that is replaced: the others are linked against its symbols.
     (work / "Kbuild").write_text(KBUILD.format(objects=" ".join(f"{name}.o" for name in OWN_MODULES)))
-    headers = next((base / "build/usr/src").glob("linux-headers-*-amd64"))
+    headers = (kernel / "headers").resolve()
     command = ["make", "-s", "-C", str(headers), f"M={work}", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
     _run(command, "the modules do not compile")
     agent = sorted(map(str, (HERE / "guest").glob("*.c")))
     _run(["gcc", "-static", "-O2", "-o", str(folder / "init"), *agent], "the agent does not compile")
     files = {"init": (folder / "init").read_bytes()}
-    files |= {f"modules/{path.name}": path.read_bytes() for path in (base / "modules").iterdir()}
+    files |= {f"modules/{path.name}": path.read_bytes() for path in (kernel / "modules").iterdir()}
     for name in (name for name in OWN_MODULES if name not in own):
         subprocess.run(["strip", "-g", str(work / f"{name}.ko")], check=True)
         files[f"modules/{name}.ko"] = (work / f"{name}.ko").read_bytes()
@@ -197,11 +152,6 @@ def _make(parts: Parts, base: Path, folder: Path, own: set[str]) -> None:
         files[f"modules/{Path(name).stem}.ko"] = Path(name).read_bytes()
     (folder / "initrd").write_bytes(archive(FOLDERS, files))
     shutil.rmtree(work)
-
-
-def _name(path: str) -> str:
-    """What a module is called, by its path."""
-    return Path(path).stem
 
 
 def _run(command: list[str], failing: str) -> None:

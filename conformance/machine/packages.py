@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,29 +42,37 @@ class Missing(TargetError):
 
 def check_tools(root: Path = Path("/")) -> dict[str, str]:
     """Where the tools are.  Raises Missing, which names all that lack and the command that installs them."""
-    found = {tool: shutil.which(tool) for tool in TOOLS}
-    lacking = {TOOLS[tool]: tool for tool, path in found.items() if path is None}
-    for library, package in LIBRARIES.items():
-        if not any((root / folder / library).exists() for folder in FOLDERS):
-            lacking[package] = library
     if os.uname().machine != "x86_64":
         raise Missing(f"the target kernel is built for x86_64; this machine is {os.uname().machine}")
-    if "apt" in lacking or "dpkg" in lacking:
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise Missing("the target kernel is built from Debian's packages, and there is no apt here")
+    return check_found(TOOLS, LIBRARIES, FOLDERS, "the target kernel", root)
+
+
+def check_found(
+    tools: Mapping[str, str], files: Mapping[str, str], folders: Sequence[str], who: str, root: Path = Path("/")
+) -> dict[str, str]:
+    """Where these tools are, each with its package, and are these files in one of the folders?  Raises Missing."""
+    found = {tool: shutil.which(tool) for tool in tools}
+    lacking = {tools[tool]: tool for tool, path in found.items() if path is None}
+    for file, package in files.items():
+        if not any((root / folder / file).exists() for folder in folders):
+            lacking[package] = file
     if lacking:
         raise Missing(
-            f"the target kernel needs {', '.join(sorted(lacking.values()))}, which this machine does not have\n"
+            f"{who} needs {', '.join(sorted(lacking.values()))}, which this machine does not have\n"
             f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install --no-install-recommends {' '.join(sorted(lacking))}"
         )
     return {tool: path for tool, path in found.items() if path}
 
 
-def check_disk(folder: Path) -> None:
+def check_disk(folder: Path, needed: int = DISK) -> None:
     """Is there room for a build?  Raises Missing."""
     free = shutil.disk_usage(folder).free
-    if free < DISK:
+    if free < needed:
         raise Missing(
-            f"building the kernel target takes {DISK / 1e9:.0f} GB for a while, and {folder} has {free / 1e9:.1f} GB\n"
+            f"building the kernel target takes {needed / 1e9:.0f} GB for a while, "
+            f"and {folder} has {free / 1e9:.1f} GB\n"
             "Make room there, or set XDG_CACHE_HOME to a folder on a larger disk."
         )
 
@@ -80,6 +88,11 @@ class Release:
     def flavourless(self) -> str:
         """Without the flavour: what the packages that all flavours share are called after."""
         return self.name.removesuffix("-amd64")
+
+    @property
+    def source(self) -> str:
+        """The package with its source."""
+        return f"linux-source-{'.'.join(self.upstream.split('.')[:2])}"
 
     @property
     def upstream(self) -> str:
@@ -126,10 +139,10 @@ def unpack(package: Path, to: Path, *only: str) -> None:
         subprocess.run(["tar", "-x", "-C", str(to), *(only or (".",))], stdin=reader.stdout, check=True)
 
 
-def unpack_source(package: Path, to: Path, wanted: Sequence[str]) -> None:
-    """Some files of the tree in a package linux-source-*: they lie in an archive in it."""
+def unpack_source(package: Path, to: Path, only: Sequence[str] = ()) -> None:
+    """The tree in a package linux-source-*, or some files of it: they lie in an archive in the package."""
     to.mkdir(parents=True, exist_ok=True)
-    patterns = [f"*/{name}" for name in wanted]
+    patterns = ["--wildcards", *(f"*/{name}" for name in only)] if only else []
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as reader:
         outer = subprocess.Popen(
             ["tar", "-xO", "--wildcards", "./usr/src/linux-source-*.tar.xz"],
@@ -137,7 +150,7 @@ def unpack_source(package: Path, to: Path, wanted: Sequence[str]) -> None:
             stdout=subprocess.PIPE,
         )
         with outer:
-            command = ["tar", "-xJ", "-C", str(to), "--strip-components=1", "--wildcards", *patterns]
+            command = ["tar", "-xJ", "-C", str(to), "--strip-components=1", *patterns]
             subprocess.run(command, stdin=outer.stdout, check=True)
 
 

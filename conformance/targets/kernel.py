@@ -3,7 +3,7 @@
 
 Booted once, restored from a snapshot after a crash, a hang or a leak, and now and then.  What a machine's calls are in
 the guest is its adapter's.  Options: `uacce-source`, `provider` (C files), `kernel-image`, `module` (files, a colon
-between them), all as in `machine.Parts`; and `cpus`.
+between them) and `debug`, all as in `machine.Parts`; and `cpus`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .kernel_book import Book
 from .kernel_uacce import Uacce
 
 ADAPTERS: dict[str, type[Adapter]] = {"uacce": Uacce}
-CPUS = "cpus"
-OPTIONS = {"uacce-source": "uacce_source", "provider": "provider", "kernel-image": "kernel_image", "module": "modules"}
+CPUS, DEBUG = "cpus", "debug"
+OPTIONS = ("uacce-source", "provider", "kernel-image", "module", DEBUG, CPUS)
 RESTORE_AFTER = 500  # runs in one guest
 LATEST, TURNS = 12, 400  # how late the second of two calls may begin, and in turns of an empty loop
 BUSY_HOST = ("hrtimer: interrupt took",)  # what the log says of an emulated processor that had to wait
@@ -239,9 +239,14 @@ def parts_of(options: Mapping[str, str]) -> Parts:
     """The parts that options name.  Raises TargetError for an option that there is not."""
     unknown = next((name for name in options if name not in OPTIONS), None)
     if unknown is not None:
-        raise TargetError(f"the target kernel has no option {unknown!r}; it has {', '.join([*OPTIONS, CPUS])}")
-    modules = tuple(path for path in options.get("module", "").split(":") if path)
-    return Parts(options.get("uacce-source", ""), options.get("provider", ""), options.get("kernel-image", ""), modules)
+        raise TargetError(f"the target kernel has no option {unknown!r}; it has {', '.join(OPTIONS)}")
+    return Parts(
+        options.get("uacce-source", ""),
+        options.get("provider", ""),
+        options.get("kernel-image", ""),
+        tuple(path for path in options.get("module", "").split(":") if path),
+        DEBUG in options,
+    )
 
 
 def last_words(console: str) -> str:
