@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from accelspec.spec.language import Machine
 
+from .dma_heap import REVISIONS as DMA_HEAP
 from .dmabuf import FENCES, LOCKS
 from .dmabuf import REVISIONS as DMABUF
 from .drm_master import REVISIONS as DRM_MASTER
@@ -16,7 +17,7 @@ from .uacce import REVISIONS as UACCE
 
 MACHINES: dict[str, dict[str, type[Machine]]] = {
     machine[0].machine: {r.revision: r for r in machine}
-    for machine in (UACCE, OWNERSHIP, DRM_MASTER, PRIME, DMABUF, FENCES, LOCKS, (*POSTED, *MAINLINE))
+    for machine in (UACCE, OWNERSHIP, DRM_MASTER, PRIME, DMABUF, FENCES, LOCKS, DMA_HEAP, (*POSTED, *MAINLINE))
 }
 
 # What the main job looks at where nothing is named: all else are steps between these, or options of them.

@@ -20,6 +20,9 @@ SHEETS = {  # facts in the sheet of another machine
     "locks": "dmabuf",
     "drm_master": "dmabuf",
     "prime": "dmabuf",
+    "dma_heap": "dmabuf",
+    "udmabuf": "dmabuf",
+    "sync_file": "dmabuf",
 }
 PLACES = {"fences": "dmabuf/fences.py", "locks": "dmabuf/locks.py"}  # in the folder of another machine
 

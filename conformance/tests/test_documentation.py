@@ -180,7 +180,7 @@ def test_one_pair_of_what_users_see_is_current() -> None:
     assert "\n\n".join(pair(new, old)) in (DOCS / "machines" / "ownership-changes.md").read_text()
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", [machine for machine, revisions in MACHINES.items() if len(revisions) > 1])
 def test_every_pair_of_neighbours_is_on_the_page(machine: str) -> None:
     text = (DOCS / "machines" / f"{machine}-changes.md").read_text()
     for new, old in neighbours([compile_machine(c) for c in MACHINES[machine].values()]):

@@ -3,6 +3,7 @@
 
 from .descriptors import Descriptors
 from .objects import AWAKE, DEAF, WAITING, Fd, File, Message, Mm, Process, Sleep, Vma, Waiter
+from .pages import Address, Page, Pages
 from .processes import Processes
 
 __all__ = [
@@ -10,10 +11,13 @@ __all__ = [
     "DEAF",
     "WAITING",
     "Descriptors",
+    "Address",
     "Fd",
     "File",
     "Message",
     "Mm",
+    "Page",
+    "Pages",
     "Process",
     "Processes",
     "Sleep",
