@@ -188,9 +188,12 @@ class Session:
         """The calls after which certainly less is in use."""
         candidate = self.oracle.candidates[0]
         now = self.in_use(candidate.state)
+        used = {candidate.state: now}  # most calls lead to few states
         for operation in operations:
             for offer in self.oracle.calls.offers(candidate.state, operation):
-                if not offer.fails and self.usable(offer) and all(self.in_use(w.after) < now for w in offer.ways):
+                for after in {w.after for w in offer.ways} - used.keys():
+                    used[after] = self.in_use(after)
+                if not offer.fails and self.usable(offer) and all(used[w.after] < now for w in offer.ways):
                     call = self.call(offer, candidate)
                     if call is not None and not self.oracle.refuses(call):
                         yield call

@@ -16,6 +16,7 @@ from enum import IntEnum
 FIRST_FD = 100  # slot n is the descriptor FIRST_FD + n
 DESCRIPTORS = 32
 DATA_AT, DATA = 0x1_0000_0000, 1 << 16  # where the data of a batch lies in every process, and how much there may be
+READ_ONLY_AT = 0x1_8000_0000  # and once more, where no process can write it
 MAPPINGS_AT, PAGE, MAPPING_PAGES = 0x2_0000_0000, 4096, 16  # where the n-th mapping lies
 AS_IT_IS, NO_SLOT, ARGUMENTS = 0xFFFF_FFFF, 255, 6
 CALL = struct.Struct("<6QIIIIB7x")
@@ -67,10 +68,14 @@ def mapping_at(mapping: int, page: int = 0) -> int:
 
 @dataclass(frozen=True)
 class Buffer:
-    """Bytes of the host that a call gets a pointer to; `links` says where in them the address of another one stands."""
+    """Bytes of the host that a call gets a pointer to; `links` says where in them the address of another one stands.
+
+    Of one that is `read_only` the pointer leads to where nobody can write, so the kernel cannot answer in it.
+    """
 
     data: bytes
     links: tuple[tuple[int, Buffer], ...] = ()
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class SystemCall:
             if isinstance(given, int):
                 arguments.append(given % (1 << 64))
                 continue
-            arguments.append(DATA_AT + place)
+            arguments.append((READ_ONLY_AT if given.read_only else DATA_AT) + place)
             first = first or (place, len(given.data))
             for piece in laid_out(given, place):
                 pieces.append(piece)

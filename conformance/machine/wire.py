@@ -45,7 +45,7 @@ class Op(IntEnum):
     WRITE = 21
     MMAP_HELD = 22  # answered before it is made: between a PAUSE and a RESUME
     SYSCALL = 23  # whatever `call` says
-    PEEK = 24  # the first byte of a page of a mapping, as the data of the answer
+    PEEK = 24  # its result is the first byte of a page of a mapping
     POKE = 25
 
 
@@ -193,7 +193,7 @@ class State:
 
 @dataclass(frozen=True)
 class Answer:
-    """The result of a step, the state after it if that is a new one, and the buffer or byte that was asked for."""
+    """The result of a step, the state after it if that is a new one, and the buffer that was asked for."""
 
     result: int
     state: State | None

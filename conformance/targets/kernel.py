@@ -18,9 +18,10 @@ from ..machine import Crashed, Guest, Machine, Parts, Silent, build, start, wire
 from .interface import Call, Observation, System, TargetError
 from .kernel_adapter import Adapter
 from .kernel_book import Book
+from .kernel_dma_heap import DmaHeap
 from .kernel_uacce import Uacce
 
-ADAPTERS: dict[str, type[Adapter]] = {"uacce": Uacce}
+ADAPTERS: dict[str, type[Adapter]] = {"uacce": Uacce, "dma_heap": DmaHeap}
 CPUS, DEBUG = "cpus", "debug"
 OPTIONS = ("uacce-source", "provider", "kernel-image", "module", DEBUG, CPUS)
 RESTORE_AFTER = 500  # runs in one guest

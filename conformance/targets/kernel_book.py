@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names of a run in the guest, and the calls that every machine has: descriptors, mappings, processes.
+"""The names of a run in the guest, and the calls that every machine has: descriptors, messages, processes.
 
 A machine's own book adds for each of its operations a method `do_OPERATION`, which takes the names that the call takes
 and answers with the step that makes it (or several: the last one's result is the call's, the others are to succeed),
@@ -20,7 +20,6 @@ from ..machine.wire import Op, Step
 from .interface import Call
 from .python import errno_name
 
-PAGES = 2  # of every mapping that a machine speaks about
 SIGNALS = {7: "SIGBUS", 11: "SIGSEGV"}
 
 
@@ -29,25 +28,13 @@ def index(name: str) -> int:
     return int(name.lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A piece of a mapping: which mapping, from which page on, how many, and in whose address space."""
-
-    mapping: int
-    first: int
-    pages: int
-    process: int
-
-
 @dataclass
 class Book:
     """What the names of a run stand for, and which come next.  A copy of it goes ahead of what was seen."""
 
-    pieces: dict[str, Piece] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)
     waiters: dict[str, int] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)  # how many names of a kind
-    mappings: int = 0
 
     events: ClassVar[frozenset[str]] = frozenset({"discard", "wake_up"})  # what answers DONE
 
@@ -146,60 +133,6 @@ class Book:
 
     def did_discard(self, message: str) -> None:
         del self.messages[message]
-
-    # ------------------------------------------------------------------ mappings
-
-    def new_piece(self, process: str, pages: int = PAGES) -> str:
-        """The name of a mapping that has been made: the next one, of its process."""
-        self.pieces[name := self.give("vma")] = Piece(self.mappings, 0, pages, index(process))
-        self.mappings += 1
-        return name
-
-    def of_piece(self, op: Op, vma: str, first: int = 0, pages: int | None = None) -> Step:
-        """A step on a piece of a mapping, or on some pages of it."""
-        p = self.pieces[vma]
-        return Step(op, p.process, p.first + first, p.pages if pages is None else pages, p.mapping)
-
-    def do_munmap(self, vma: str) -> Step:
-        return self.of_piece(Op.MUNMAP, vma)
-
-    def did_munmap(self, vma: str) -> None:
-        del self.pieces[vma]
-
-    def do_munmap_head(self, vma: str) -> Step:
-        return self.of_piece(Op.MUNMAP, vma, pages=1)
-
-    def did_munmap_head(self, vma: str) -> None:
-        p = self.pieces[vma]
-        self.pieces[vma] = replace(p, first=p.first + 1, pages=p.pages - 1)
-
-    def do_munmap_tail(self, vma: str) -> Step:
-        return self.of_piece(Op.MUNMAP, vma, self.pieces[vma].pages - 1, 1)
-
-    def did_munmap_tail(self, vma: str) -> None:
-        p = self.pieces[vma]
-        self.pieces[vma] = replace(p, pages=p.pages - 1)
-
-    def do_mprotect_tail(self, vma: str) -> Step:
-        return self.of_piece(Op.MPROTECT, vma, self.pieces[vma].pages - 1, 1)
-
-    def did_mprotect_tail(self, vma: str) -> str:
-        p = self.pieces[vma]
-        self.pieces[vma] = replace(p, pages=p.pages - 1)
-        self.pieces[name := self.give("vma")] = replace(p, first=p.first + p.pages - 1, pages=1)
-        return name
-
-    def do_mremap_grow(self, vma: str) -> Step:
-        return self.of_piece(Op.GROW, vma)
-
-    def do_mremap_move(self, vma: str) -> Step:
-        return self.of_piece(Op.MOVE, vma)
-
-    def do_mremap_dont_unmap(self, vma: str) -> Step:
-        return self.of_piece(Op.DONT_UNMAP, vma)
-
-    def do_touch(self, vma: str) -> Step:
-        return self.of_piece(Op.TOUCH, vma)
 
     # ------------------------------------------------------------------ processes
 

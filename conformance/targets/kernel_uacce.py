@@ -11,7 +11,8 @@ from ..machine import Guest, wire
 from ..machine.wire import Event, Op, Step
 from .interface import Call, Observation, System, TargetError
 from .kernel_adapter import Adapter
-from .kernel_book import Book, free, index
+from .kernel_book import free, index
+from .kernel_pieces import PiecesBook
 
 START, PUT, NOTHING = 0x5700, 0x5701, 0x5720  # UACCE_CMD_START_Q, UACCE_CMD_PUT_Q, a command of the provider
 REGIONS = {"MMIO": 0, "DUS": 1}
@@ -37,10 +38,10 @@ ABSENT = {name: 1 << bit for bit, name in enumerate(wire.ABSENT_NAMES)}
 
 
 @dataclass
-class UacceBook(Book):
+class UacceBook(PiecesBook):
     """The calls of the uacce machine."""
 
-    events = Book.events | {"complete", "remove", "hw_error", "forget_errors", "reset"}
+    events = PiecesBook.events | {"complete", "remove", "hw_error", "forget_errors", "reset"}
 
     def steps(self, call: Call, result: str = "OK") -> list[Step]:
         """As in `Book`, with what is made to fail meanwhile."""

@@ -15,7 +15,7 @@ from accelspec.conformance.machine.archive import archive
 from accelspec.conformance.machine.build import HERE
 from accelspec.conformance.targets import Call, TargetError
 from accelspec.conformance.targets.kernel import last_words, parts_of
-from accelspec.conformance.targets.kernel_book import Piece
+from accelspec.conformance.targets.kernel_pieces import Piece
 from accelspec.conformance.targets.kernel_uacce import UacceBook
 
 LAYOUT = r"""
@@ -35,8 +35,8 @@ AGENT_LAYOUT = r"""
 #include "agent.h"
 int main(void)
 {
-    printf("%zu %zu %zu %lu %u %lu %d %d", sizeof(struct step), sizeof(struct call), sizeof(struct answer),
-           SHARED_AT, DATA, BASE, FIRST_FD, DESCRIPTORS);
+    printf("%zu %zu %zu %lu %lu %u %lu %d %d", sizeof(struct step), sizeof(struct call), sizeof(struct answer),
+           SHARED_AT, READ_ONLY_AT, DATA, BASE, FIRST_FD, DESCRIPTORS);
 }
 """
 
@@ -65,8 +65,9 @@ def test_steps_calls_and_answers_have_the_layout_of_the_agent(tmp_path: Path) ->
     program = tmp_path / "layout"
     subprocess.run(["gcc", "-I", HERE / "guest", "-o", program, tmp_path / "layout.c"], check=True)
     said = subprocess.run([program], check=True, capture_output=True, text=True).stdout
-    sizes = (wire.STEP.size, calls.CALL.size, wire.ANSWER.size, calls.DATA_AT, calls.DATA, calls.MAPPINGS_AT)
-    assert said.split() == [*map(str, sizes), str(calls.FIRST_FD), str(calls.DESCRIPTORS)]
+    sizes = (wire.STEP.size, calls.CALL.size, wire.ANSWER.size)
+    places = (calls.DATA_AT, calls.READ_ONLY_AT, calls.DATA, calls.MAPPINGS_AT, calls.FIRST_FD, calls.DESCRIPTORS)
+    assert said.split() == [*map(str, sizes), *map(str, places)]
 
 
 def test_the_pointers_of_a_call_lead_to_its_buffers() -> None:

@@ -15,6 +15,7 @@ from accelspec.spec.language import (
     OK,
     Result,
     fails,
+    inserts,
     operation,
     read,
     require,
@@ -24,13 +25,13 @@ from .laws import Laws
 
 SYSTEM = "linux 6.12.117 drivers/dma-buf/heaps/system_heap.c"
 DMA_BUF = "linux 6.12.117 drivers/dma-buf/dma-buf.c"
+PAT = "linux 6.12.117 arch/x86/mm/pat/memtype.c"
 MEMORY = "linux 6.12.117 mm/memory.c"
 
 
 class Request(Enum):
-    """The argument of DMA_HEAP_IOCTL_ALLOC, with one thing wrong at most.  Lengths are rounded up to pages."""
+    """The argument of DMA_HEAP_IOCTL_ALLOC, with one thing wrong.  Lengths are rounded up to pages."""
 
-    GOOD = "all pages of a buffer, less a byte"
     FD_GIVEN = "fd is not 0"
     FD_FLAGS = "fd_flags beyond O_CLOEXEC and the access"
     HEAP_FLAGS = "heap_flags is not 0"
@@ -59,13 +60,28 @@ class DmaHeap(Laws):
         p.fd[n] = f
         return OK("ok", read("dma_heap_open"))
 
-    @operation
-    def alloc(self, p: Process, n: Fd, k: Fd, asked: Request, access: Access) -> Result:
-        """DMA_HEAP_IOCTL_ALLOC; the new descriptor is k."""
-        require(self.unused(p, k) and n is not k)
+    def heap_of(self, p: Process, n: Fd) -> None:
         f = self.file_of(p, n)
         if not self.is_node(f):
-            return ENOTTY("not_a_heap", read("dma_buf_ioctl", document=DMA_BUF))
+            raise ENOTTY("not_a_heap", read("dma_buf_ioctl", document=DMA_BUF))
+
+    @operation
+    def alloc(self, p: Process, n: Fd, k: Fd, access: Access) -> Result:
+        """DMA_HEAP_IOCTL_ALLOC of all pages of a buffer, less a byte; the new descriptor is k."""
+        require(self.unused(p, k) and n is not k)
+        self.heap_of(p, n)
+        if fails("allocation"):
+            return ENOMEM("no_memory", read("system_heap_allocate", document=SYSTEM))
+        f = File()
+        DmaBuf(file=f, access=access)
+        p.fd[k] = f
+        return OK("ok", read("system_heap_allocate", document=SYSTEM))
+
+    @operation
+    def alloc_refused(self, p: Process, n: Fd, asked: Request) -> Result:
+        """The same with one thing wrong."""
+        require(p.running)
+        self.heap_of(p, n)
         if asked is Request.BAD_POINTER:
             return EFAULT("bad_pointer", read("dma_heap_ioctl"))
         if asked is Request.FD_GIVEN:
@@ -74,16 +90,14 @@ class DmaHeap(Laws):
             return EINVAL("fd_flags", read("dma_heap_ioctl_allocate"))
         if asked is Request.HEAP_FLAGS:
             return EINVAL("heap_flags", read("dma_heap_ioctl_allocate"))
-        if asked in (Request.EMPTY, Request.WRAPS):
-            return EINVAL("empty", read("dma_heap_ioctl_allocate", "after rounding up"))
-        if fails("allocation"):
-            return ENOMEM("no_memory", read("system_heap_allocate", document=SYSTEM))
         if asked is Request.READ_ONLY:
             return EFAULT("cannot_tell", read("dma_heap_ioctl", "the buffer and the number are given back"))
-        f = File()
-        DmaBuf(file=f, access=access)
-        p.fd[k] = f
-        return OK("ok", read("system_heap_allocate", document=SYSTEM))
+        return EINVAL("empty", read("dma_heap_ioctl_allocate", "after rounding up"))
+
+    @inserts(before="fork.ok")
+    def fork_copied(self, p: Process) -> None:
+        if any(a.copied[p.mm] for a in Address):
+            raise ENOMEM("copied", read("get_pat_info", "which page a private mapping had is not found", document=PAT))
 
     def no_such_call(self, f: File) -> None:
         if self.is_node(f):

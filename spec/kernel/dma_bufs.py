@@ -154,7 +154,7 @@ class DmaBufs(Pages):
 
     @operation
     def mmap_beyond(self, p: Process, n: Fd, longer: bool) -> Result:
-        """One page behind the end of the buffer, or all and one more."""
+        """All pages and one more, or as many from the second one on."""
         require(p.running)
         f = self.file_of(p, n)
         m = p.mm

@@ -43,9 +43,9 @@ class Address(Object, always=True):
     number: Rigid[Page]  # which page of a buffer is seen here if the whole of it is mapped
     file: Map[Mm, File | None] = Map()  # what is mapped there; a mapping keeps its file open
     shows: Map[Mm, Page | None] = Map()  # which page of it
-    writable: Map[Mm, bool] = Map()
-    private: Map[Mm, bool] = Map()
-    copied: Map[Mm, bool] = Map()  # private, and written since: a copy that nobody else sees
+    writable: Map[Mm, bool] = Map(each=False)
+    private: Map[Mm, bool] = Map(each=False)
+    copied: Map[Mm, bool] = Map(each=False)  # private, and written since: a copy that nobody else sees
 
 
 class Pages(Files):

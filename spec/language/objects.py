@@ -98,11 +98,14 @@ class Object(metaclass=ObjectMeta):
 
 
 class Map(Generic[K, V]):
-    """A field indexed by another kind of object: `fd: Map[Fd, File | None]`."""
+    """A field indexed by another kind of object: `fd: Map[Fd, File | None]`; `each` is what every cell begins as."""
 
-    def __init__(self, cells: dict[K, V] | None = None, check: Callable[[V], None] = lambda value: None) -> None:
+    def __init__(
+        self, cells: dict[K, V] | None = None, check: Callable[[V], None] = lambda value: None, each: V | Any = ANY
+    ) -> None:
         self.cells: dict[K, V] = cells or {}
         self.check = check  # of what is written
+        self.each = each
 
     def __getitem__(self, k: K) -> V:
         return self.cells[k]
@@ -155,7 +158,7 @@ class Declaration:
         self.lock = hint in (Lock, Busy)
         self.busy = hint is Busy
         self.type: Any = bool if self.lock else next((m for m in marks if isinstance(m, Range)), hint)
-        self.default: Any = False if self.lock else ANY if isinstance(default, Map) else default
+        self.default: Any = False if self.lock else default.each if isinstance(default, Map) else default
         self.ghost, self.raw = "ghost" in marks, "raw" in marks
         self.rigid, self.unique = "rigid" in marks, "unique" in marks
 

@@ -47,8 +47,7 @@ static void answer(const struct step *s, long r)
 	static const struct accelspec_arm nothing;
 	struct accelspec_state now;
 	const struct call *c = s->op == SYSCALL ? call_of(s) : NULL;
-	const uint8_t byte = r, *data = c ? shared->data + c->out : &byte;
-	struct answer a = { .result = r, .data = c ? c->size : s->op == PEEK };
+	struct answer a = { .result = r, .data = c ? c->size : 0 };
 	uint8_t *out = shared->out + shared->used;
 
 	if (armed(s))
@@ -63,9 +62,8 @@ static void answer(const struct step *s, long r)
 		memcpy(out + sizeof(a), &now, a.state);
 		shared->state = now;
 	}
-	if (s->op == PEEK && r >= 0)
-		a.result = r = 0;
-	memcpy(out + sizeof(a) + a.state, data, a.data);
+	if (c)
+		memcpy(out + sizeof(a) + a.state, shared->data + c->out, a.data);
 	memcpy(out, &a, sizeof(a));
 	shared->used += sizeof(a) + a.state + a.data;
 	shared->next++;
@@ -412,7 +410,10 @@ static void serve(void)
 
 static void share(int fd)
 {
-	if (mmap(shared, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != shared)
+	void *again = (void *)READ_ONLY_AT;
+
+	if (mmap(shared, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != shared ||
+	    mmap(again, DATA, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != again)
 		die("shared memory");
 }
 

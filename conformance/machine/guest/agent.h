@@ -22,6 +22,7 @@
 #define WAITERS 8
 #define PAGE 4096ul
 #define SHARED_AT 0x100000000ul
+#define READ_ONLY_AT 0x180000000ul	/* the data once more, not to be written */
 #define BASE 0x200000000ul	/* where mappings go: 16 pages for each */
 #define FAULTED 2000		/* result of a touch: minus that and the signal */
 #define DIED 3000		/* result of a step whose process died: minus that and the signal */

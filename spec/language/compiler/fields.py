@@ -69,8 +69,9 @@ def _trouble_of_default(cls: type, name: str, d: Declaration) -> tuple[str, str]
     if d.lock:
         return None if isinstance(given, Lock) or given is ANY else ("is a lock", "Write `mutex: Lock = UNLOCKED`.")
     if d.key is not None:
-        fits = given is ANY or (isinstance(given, Map) and not given.cells)
-        return None if fits else ("is a map", "Its default is that of its cells: write no default, or `Map()`.")
+        if given is not ANY and not (isinstance(given, Map) and not given.cells):
+            return "is a map", "Its default is that of its cells: write no default, `Map()`, or `Map(each=False)`."
+        given = d.default
     if is_kind(t):
         if given is not ANY and given is not None:
             return f"refers to objects, not to {given!r}", "Its default is None, or none at all."

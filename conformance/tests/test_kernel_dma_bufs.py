@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The target `kernel` and what is about dma-bufs: short runs on a real Linux, and what was found there, again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from accelspec.conformance.campaign import fuzz
+from accelspec.conformance.machine import Missing
+from accelspec.conformance.machine.system_calls import Buffer, Number, SystemCall
+from accelspec.conformance.machine.wire import Step
+from accelspec.conformance.targets import Call, Observation, System
+from accelspec.conformance.targets.kernel import Kernel
+from accelspec.conformance.targets.kernel_dma_bufs import SYNC, descriptor
+from accelspec.spec.catalogue import MACHINES
+from accelspec.spec.language import compile_machine
+
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(900)]
+
+REVISION = "6.12.117"
+STEPS = 400
+SCOPE = {"Process": 2, "Mm": 2, "Fd": 3, "Page": 2, "Address": 2, "File": 4, "DmaBuf": 3, "Message": 2}
+
+
+@contextmanager
+def opened(machine: str) -> Iterator[Kernel]:
+    try:
+        kernel = Kernel(machine, REVISION)
+    except Missing as lack:
+        pytest.skip(f"no kernel target here: {lack}".replace("\n", ": "))
+    try:
+        yield kernel
+    finally:
+        kernel.close()
+
+
+@pytest.mark.parametrize("machine", ["dma_heap"])
+def test_a_real_kernel_does_what_the_specification_says(machine: str) -> None:
+    spec = compile_machine(MACHINES[machine][REVISION])
+    with opened(machine) as kernel:
+        done = fuzz(spec, kernel, seed=7, max_steps=STEPS)
+    assert done.disagreement is None, done.disagreement.text()
+    assert done.steps >= STEPS
+    assert done.steps / done.examples >= 20
+    assert sum(map(bool, done.rows.values())) >= 0.7 * len(done.rows)
+
+
+def run(kernel: Kernel, *lines: str) -> list[Observation]:
+    """Calls as in a trace, on a fresh system."""
+    kernel.reset(System("dma_heap", REVISION, SCOPE))
+    seen = []
+    for line in lines:
+        operation, _, rest = line.partition("(")
+        seen.append(kernel.perform(Call(operation, tuple(rest.rstrip(")").split(", ")))))
+    return seen
+
+
+BUFFER = ("open(process0, fd0)", "alloc(process0, fd0, fd1, RDWR)")
+
+
+def test_a_process_with_a_private_copy_of_a_heaps_page_cannot_fork() -> None:
+    """H01."""
+    lines = ("exit(process1)", *BUFFER, "mmap(process0, fd1, address0, page0, True, True)")
+    with opened("dma_heap") as kernel:
+        seen = run(kernel, *lines, "fork(process0, process1, mm1)", "exit(process1)")
+        assert [s.result for s in seen] == ["OK"] * 6
+        seen = run(
+            kernel, *lines, "store(process0, address0)", "fork(process0, process1, mm1)", "munmap(process0, address0)"
+        )
+        assert [s.result for s in seen[4:]] == ["OK", "ENOMEM", "OK"]
+
+
+def test_the_command_that_begins_access_to_a_buffer_allocates_on_a_heap() -> None:
+    """H02: the descriptor of the new buffer is told to nobody; it goes with the process."""
+    flags = Buffer((3).to_bytes(8, "little"))  # READ | WRITE; the heap takes it for a length of 3 bytes
+    step = Step.system_call(0, SystemCall(Number.IOCTL, (descriptor("fd0"), SYNC, flags), out=True))
+    with opened("dma_heap") as kernel:
+        run(kernel, "open(process0, fd0)")
+        made, _ = kernel._running().steps([step])
+        assert (made[0].result, made[0].data) == (0, flags.data)
+        assert kernel.leftovers()["dma-buf"] == 1
+        assert kernel.perform(Call("exit", ("process0",))).result == "OK"
+        assert kernel.leftovers()["dma-buf"] == 0
