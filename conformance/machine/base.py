@@ -20,11 +20,16 @@ from . import debug
 from .packages import DISK, Release, check_disk, fetch, newest_release, unpack, unpack_source
 
 UACCE = "drivers/misc/uacce/uacce.c"
-SOURCES = (UACCE, "drivers/dma-buf/sw_sync.c", "drivers/dma-buf/sync_debug.h")
+VKMS = ("drv", "plane", "output", "formats", "crtc", "composer", "writeback")
+SOURCES = (
+    *(UACCE, "drivers/dma-buf/sw_sync.c", "drivers/dma-buf/sync_debug.h"),
+    *(f"drivers/gpu/drm/vkms/vkms_{name}.c" for name in VKMS),
+    *(f"drivers/gpu/drm/vkms/vkms_{name}.h" for name in ("drv", "formats")),
+)
 # In the order in which they are loaded; udmabuf and the heaps are built in.
 DRM = "drivers/gpu/drm"
 PACKAGED = (f"{DRM}/drm", f"{DRM}/drm_kms_helper", f"{DRM}/drm_shmem_helper", f"{DRM}/vgem/vgem")
-LAYOUT = "3"  # of the folder; another one makes it again
+LAYOUT = "4"  # of the folder; another one makes it again
 
 Tell = Callable[[str], None]
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from . import wire
-from .build import Image
+from .build import PARAMETERS, Image
 
 BOOT_SECONDS = 120.0
 ANSWER_SECONDS = 20.0
@@ -213,7 +213,7 @@ class Machine:
         """A guest that was booted now, with its modules loaded."""
         guest = Guest(self.image, self.accelerator, cpus=self.cpus)
         try:
-            self.log = "".join(guest.load(module) for module in self.image.modules)
+            self.log = "".join(guest.load(name, PARAMETERS.get(name, "")) for name in self.image.modules)
         except BaseException:
             guest.close()
             raise

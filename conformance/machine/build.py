@@ -19,17 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .archive import archive
-from .base import PACKAGED, SOURCES, Tell, base, cache, name_of
+from .base import PACKAGED, SOURCES, VKMS, Tell, base, cache, name_of
 from .packages import Missing, Release, check_tools, versions
 
 HERE = Path(__file__).parent
 # In the order in which they are loaded, behind the kernel's own.
-OWN_MODULES = ("accelspec_shim", "uacce", "accelspec_provider", "accelspec_sync")
+OWN_MODULES = ("accelspec_shim", "uacce", "accelspec_provider", "accelspec_sync", "vkms")
+PARAMETERS = {"drm_kms_helper": "fbdev_emulation=0"}  # no console of the kernel's on a display: nobody but us opens it
 KBUILD = """\
 obj-m := {objects}
 accelspec_shim-y := shim.o
 accelspec_provider-y := provider.o
 accelspec_sync-y := sw_sync.o sync.o
+vkms-y := {vkms}
 ccflags-y := -DCONFIG_UACCE=1 -I$(src)
 CFLAGS_uacce.o := -include $(src)/shim.h -DACCELSPEC_REDIRECT
 CFLAGS_sw_sync.o := -DCONFIG_SW_SYNC=1 -include linux/module.h
@@ -137,7 +139,9 @@ def _make(parts: Parts, kernel: Path, folder: Path, own: set[str]) -> None:
     if parts.provider:
         shutil.copy(parts.provider, work / "provider.c")
     # All of ours are built, also one that is replaced: the others are linked against its symbols.
-    (work / "Kbuild").write_text(KBUILD.format(objects=" ".join(f"{name}.o" for name in OWN_MODULES)))
+    (work / "Kbuild").write_text(
+        KBUILD.format(objects=objects(OWN_MODULES), vkms=objects(f"vkms_{name}" for name in VKMS))
+    )
     headers = (kernel / "headers").resolve()
     command = ["make", "-s", "-C", str(headers), f"M={work}", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
     _run(command, "the modules do not compile")
@@ -152,6 +156,11 @@ def _make(parts: Parts, kernel: Path, folder: Path, own: set[str]) -> None:
         files[f"modules/{Path(name).stem}.ko"] = Path(name).read_bytes()
     (folder / "initrd").write_bytes(archive(FOLDERS, files))
     shutil.rmtree(work)
+
+
+def objects(names: Iterable[str]) -> str:
+    """The object files of these names, as Kbuild lists them."""
+    return " ".join(f"{name}.o" for name in names)
 
 
 def _run(command: list[str], failing: str) -> None:

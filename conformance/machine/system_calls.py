@@ -40,6 +40,8 @@ class Number(IntEnum):
     FCNTL = 72
     FTRUNCATE = 77
     SETRESUID = 117
+    CAPSET = 126
+    MKNOD = 133
     MEMFD_CREATE = 319
 
 

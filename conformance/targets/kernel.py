@@ -19,9 +19,11 @@ from .interface import Call, Observation, System, TargetError
 from .kernel_adapter import Adapter
 from .kernel_book import Book
 from .kernel_dma_heap import DmaHeap
+from .kernel_drm import DrmMaster
+from .kernel_prime import Prime
 from .kernel_uacce import Uacce
 
-ADAPTERS: dict[str, type[Adapter]] = {"uacce": Uacce, "dma_heap": DmaHeap}
+ADAPTERS: dict[str, type[Adapter]] = {"uacce": Uacce, "dma_heap": DmaHeap, "drm_master": DrmMaster, "prime": Prime}
 CPUS, DEBUG = "cpus", "debug"
 OPTIONS = ("uacce-source", "provider", "kernel-image", "module", DEBUG, CPUS)
 RESTORE_AFTER = 500  # runs in one guest

@@ -27,6 +27,7 @@ class Adapter:
 
     book_of: ClassVar[type[Book]] = Book
     kinds: ClassVar[Mapping[str, int]] = {}  # how many objects of a kind there can be at most, beside MOST
+    maps: ClassVar[bool] = True  # do mappings matter, and so whose they are?
     expected_log: ClassVar[tuple[str, ...]] = ()  # what may stand in the kernel's log
 
     def __init__(self, shimmed: bool = True) -> None:
@@ -55,10 +56,12 @@ class Adapter:
         for kind, most in {**MOST, **self.kinds}.items():
             if scope.get(kind, 0) > most:
                 raise TargetError(f"the target kernel has room for {kind}={most} at most, not {scope[kind]}")
-        if scope["Mm"] < scope["Process"]:
+        if self.maps and scope["Mm"] < scope["Process"]:
             raise TargetError(f"the target kernel needs an address space for every process: Mm={scope['Process']}")
         self.processes = scope["Process"]
-        own = {f"process{i}.mm": f"mm{i}" for i in range(scope["Process"])} if "Mm" in system.scope else {}
+        own = (
+            {f"process{i}.mm": f"mm{i % scope['Mm']}" for i in range(scope["Process"])} if "Mm" in system.scope else {}
+        )
         return {**system.cells, **own}
 
     def begin(self, guest: Guest) -> str:

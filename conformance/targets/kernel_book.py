@@ -136,11 +136,11 @@ class Book:
 
     # ------------------------------------------------------------------ processes
 
-    def do_fork(self, process: str, child: str, mm: str) -> Step:
+    def do_fork(self, process: str, child: str, *mm: str) -> Step:
         return Step(Op.FORK, index(process), index(child))
 
-    def do_exec(self, process: str, mm: str, cloexec: str) -> Step:
-        return Step(Op.EXEC, index(process), b=int(cloexec == "True"))
+    def do_exec(self, process: str, *how: str) -> Step:
+        return Step(Op.EXEC, index(process), b=int(how[-1] == "True"))
 
     def do_exit(self, process: str) -> Step:
         return Step(Op.EXIT, index(process))

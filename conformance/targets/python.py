@@ -122,7 +122,9 @@ def outcome(answer: object) -> str:
 
 
 def errno_name(number: int) -> str:
-    """The name of a Linux error number; 0 is OK."""
+    """The kernel's name of a Linux error number; 0 is OK."""
+    if number == errno.EOPNOTSUPP:
+        return "EOPNOTSUPP"  # Python prefers the other name that user space has for it
     return "OK" if number == 0 else errno.errorcode.get(number, f"errno {number}")
 
 
