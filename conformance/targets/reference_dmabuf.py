@@ -31,7 +31,6 @@ SHIPPED = {"D2b": ("B01", "B17"), "D3a": ("B03", "B09")}  # bugs that the specif
 # The failures of the specification by the name of what fails here, per operation, and of an attach per importer.
 INJECTED = {
     "open.allocation": "alloc:context",
-    "export.allocation": "alloc:export",
     "export.dma_buf_export": "dma_buf_export",
     "attach.allocation": "alloc:attachment",
     "map.allocation": "alloc:mapping",
@@ -84,12 +83,19 @@ class DmabufReference(Reference):
             if name == "descriptor":
                 limited = self._process(call.args[0])
                 limited.files.limit = len(limited.files.files)
-            elif step := OF_REGIONS.get(call.args[-1], INJECTED.get(f"{call.operation}.{name}")):
-                self.system.inject(step, Errno[errno])
+            else:
+                self.system.inject(self._step(call, name), Errno[errno])
         yield
         if limited is not None:
             limited.files.limit = 1024
         self.system.kernel.injector.clear()
+
+    @staticmethod
+    def _step(call: interface.Call, name: str) -> str:
+        """What fails: of the memory that an export needs the wrapper or, of a part, the file."""
+        if (call.operation, name) == ("export", "allocation"):
+            return "alloc:file" if call.args[4] == "True" else "alloc:export"
+        return OF_REGIONS.get(call.args[-1], INJECTED.get(f"{call.operation}.{name}", ""))
 
     @property
     def findings(self) -> Sequence[object]:

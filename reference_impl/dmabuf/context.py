@@ -116,6 +116,12 @@ class Context:
 
     def end(self, task: Task) -> Step[None]:
         """Free everything of the context, and end the session: nobody refers to it."""
+        self.empty()
+        self.device.core.kernel.allocator.free(self.memory)
+        yield from self.device.end_session(task, self.session)
+
+    def empty(self) -> None:
+        """Give its allocations and its device addresses back."""
         device = self.device
         for extent in list(self.extents.values()):
             if extent.exports and device.core.design.free is FreePolicy.DEFER:
@@ -124,8 +130,6 @@ class Context:
                 device.give_back(extent)
         self.extents.clear()
         self.mappings.clear()
-        device.core.kernel.allocator.free(self.memory)
-        yield from device.end_session(task, self.session)
 
     def new_address(self, size: int) -> int:
         """Return a device address that was never used before, with a hole after it."""

@@ -81,7 +81,9 @@ class Design:
     deregister_order: Literal["reservation first", "driver lock first"] = "reservation first"
     failed_import_detaches: bool = True
     peer_holds_power: bool = True
-    failed_query_puts: bool = True
+    failed_users_put: bool = True
+    tables_outlive_file: bool = True
+    importers_hold_file: bool = True
     range_is_the_buffers: bool = True
     unlisted_before_gone: bool = True
     name_is_locked: bool = True

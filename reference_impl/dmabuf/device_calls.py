@@ -38,6 +38,8 @@ class DeviceFops(FileOperations):
             yield from jobs.release_import(task, context, address)
         if self.system.design.close_revokes and self.system.design.revoke != "none" and self.device.later is None:
             yield from self.system.revoker.cleanup(task, self.device, context)
+        if not self.system.design.tables_outlive_file:
+            context.empty()
         yield from context.put(task)
 
 

@@ -75,7 +75,7 @@ _ALL: Final = (
         "D3a",
         "lifetime",
         ("dmabuf.I12", "dmabuf.I16"),
-        {"pin": "granted"},
+        {"pin": "granted", "requires_revocable": False},
     ),
     Fault(
         "B11",
@@ -111,11 +111,11 @@ _ALL: Final = (
     ),
     Fault(
         "B16",
-        "the query of a buffer keeps its reference when it fails",
+        "whoever looks a buffer up keeps its reference when that fails: a query, an import",
         "D2c",
         "leak",
         ("dmabuf.I04",),
-        {"failed_query_puts": False},
+        {"failed_users_put": False},
     ),
     Fault(
         "B17",
@@ -124,6 +124,22 @@ _ALL: Final = (
         "errno",
         ("dmabuf.I07", "dmabuf.I08"),
         {"range_is_the_buffers": False},
+    ),
+    Fault(
+        "B19",
+        "a buffer holds its exporter's context, and not the device's file",
+        "D2c",
+        "lifetime",
+        ("dmabuf.I02", "dmabuf.I20"),
+        {"holds": "context"},
+    ),
+    Fault(
+        "B20",
+        "the close of a device destroys the tables of a context that a buffer keeps",
+        "D1",
+        "lifetime",
+        ("dmabuf.I02", "dmabuf.I28"),
+        {"tables_outlive_file": False},
     ),
     Fault(
         "B24",
@@ -204,6 +220,14 @@ _ALL: Final = (
         "errno",
         ("dmabuf.I07",),
         {"wide_sums": False},
+    ),
+    Fault(
+        "B41",
+        "an importer does not keep the buffer that it attached to",
+        "D2c",
+        "lifetime",
+        ("dmabuf.I05", "dmabuf.I09"),
+        {"importers_hold_file": False},
     ),
     Fault(
         "B43",

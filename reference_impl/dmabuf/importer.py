@@ -138,6 +138,8 @@ class Importer:
         if isinstance(result, int):
             return result
         self.attachment = result
+        if not self.core.design.importers_hold_file:
+            self.core.put(task, self.buffer)
         return 0
 
     def pin(self, task: Task) -> Step[int]:
@@ -271,5 +273,6 @@ class Importer:
                 self.core.unpin(task, attachment)
             self.buffer.resv.unlock(task)
         yield from self.core.detach(task, attachment)
-        self.core.put(task, self.buffer)
+        if self.core.design.importers_hold_file:
+            self.core.put(task, self.buffer)
         return 0

@@ -148,7 +148,8 @@ class ProcessCalls(DeviceCalls):
         importer = Importer(self.core, self.importer_device(i), kind, buffer)
         result = yield from importer.attach(task)
         if result:
-            self.core.put(task, buffer)
+            if self.design.failed_users_put:
+                self.core.put(task, buffer)
             return result
         if not process.alive:  # killed meanwhile: its end cannot have found this import
             yield from importer.detach(task)

@@ -99,7 +99,7 @@ class System(PartCalls):
         yield point("query")
         failed = self.kernel.injector.take("copy_to_user") is not None
         size = buffer.size
-        if not failed or self.design.failed_query_puts:
+        if not failed or self.design.failed_users_put:
             self.core.put(task, buffer)
         return Errno.EFAULT if failed else size
 
