@@ -16,6 +16,7 @@ from random import Random
 
 from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Case, Param, Role
+from accelspec.spec.language.terms import Kind
 
 from .calls import Offer, failure
 from .matching import Candidate
@@ -51,6 +52,7 @@ class Steering:
     _rows: dict[str, list[str]] = field(default_factory=dict)
     _errnos: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _visits: Counter[int] = field(default_factory=Counter)  # by hash, states that drawn calls would lead to
+    _drawn: Counter[tuple[str, tuple[int, ...]]] = field(default_factory=Counter)  # by row and values
     _unsafe: dict[str, str] = field(default_factory=dict)  # row -> why calls that may take it were not made
 
     def __post_init__(self) -> None:
@@ -91,7 +93,7 @@ class Steering:
         if not offers:
             return None, 0
         row = random.choices(list(offers), [self.weight(r) for r in offers])[0]
-        offer = random.choice(offers[row])
+        offer = self._any_of(offers[row], row, random)
         after = offer.ways[0].after
         novelty = SAME if after == candidate.state else 1 / (1 + self._visits[hash(after)])
         call = self.call(offer, candidate, random)
@@ -99,6 +101,23 @@ class Steering:
             return None, 0
         self._visits[hash(after)] += 1
         return call, ROWS * self.weight(row) + novelty
+
+    def _any_of(self, offers: list[Offer], row: str, random: Random) -> Offer:
+        """One of the calls that take a row: those whose values (a kind of importer, a flag) were drawn seldom first.
+
+        What such a value opens the door to cannot be seen from the row; of objects one is as good as another.
+        """
+        keys = [(row, self._values(offer)) for offer in offers]
+        if len(set(keys)) == 1:
+            return random.choice(offers)
+        n = random.choices(range(len(offers)), [1 / (1 + self._drawn[key]) for key in keys])[0]
+        self._drawn[keys[n]] += 1
+        return offers[n]
+
+    def _values(self, offer: Offer) -> tuple[int, ...]:
+        """The arguments of a call that are no objects."""
+        parameters = self.session.oracle.parameters(offer.operation)
+        return tuple(v for p, v in zip(parameters, offer.given, strict=True) if not isinstance(p.type, Kind))
 
     def draw_meeting(self, random: Random) -> tuple[Call, Call, tuple[int, ...]] | None:
         """Two calls that may be made at once, one of them of several steps unless the target's steps are finer, and a

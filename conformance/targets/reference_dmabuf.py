@@ -18,7 +18,7 @@ from accelspec.reference_impl.kernel import PAGE, Step, Task, UserFault
 from accelspec.reference_impl.kernel.process import Process
 
 from . import interface
-from .interface import Observation
+from .interface import Observation, TargetError
 from .reference import Reference
 from .reference_calls import Started, drop, index, outcome
 from .reference_dmabuf_view import PIECE, View
@@ -46,34 +46,39 @@ class DmabufReference(Reference):
 
     def fresh(self) -> System:
         """As in `Reference`."""
-        return self._system([0, 0])
+        return self._system()
 
-    def _system(self, memories: list[int], devices: int = 1) -> System:
-        """One whose devices have the memory that they need, as many pages as the largest."""
+    def _system(self, pieces: int = 1, devices: int = 1) -> System:
+        """One whose devices have so many pieces of memory each, behind a page of their own."""
         physical = DESIGNS[self.behaviour].addressing != "virtual"
-        pages = 1 + 2 * max([memories.count(d) for d in range(devices)], default=0)
         return System(
             self.behaviour,
             faults=dict.fromkeys([*SHIPPED.get(self.behaviour, ()), *self.faults]),
             devices=devices,
             mmu=not physical,
             later=True,
-            pages=pages,
+            pages=1 + pieces * PIECE // PAGE,
             pool=True,
             reset_tries=1,
         )
 
     def begin(self, system: interface.System) -> Mapping[str, str]:
-        """As in `Driver`."""
-        memories = [index(system.cells[f"memory{m}.device"]) for m in range(system.scope["Memory"])]
-        self.system = self._system(memories, system.scope["Device"])
+        """As in `Driver`; the devices have as much memory each, whatever was wished."""
+        devices, pieces = system.scope["Device"], system.scope["Memory"]
+        if pieces % devices:
+            raise TargetError(
+                "the devices of the reference implementation have as much memory each: give it a Memory that is a "
+                f"multiple of Device={devices}"
+            )
+        memories = [m % devices for m in range(pieces)]
+        self.system = self._system(pieces // devices, devices)
         self.view = View(self.system, system.scope["Process"], memories)
         for p in range(system.scope["Process"]):
             self.system.spawn(p)
         self._known: set[str] = set()
         self._found: list[object] = []
         self.heard = 0
-        return system.cells
+        return {**system.cells, **{f"memory{m}.device": f"device{d}" for m, d in enumerate(memories)}}
 
     @contextmanager
     def failing(self, call: interface.Call) -> Iterator[None]:
@@ -209,7 +214,10 @@ class DmabufReference(Reference):
         return Started(call, lambda n: self._exported(process, n))
 
     def _exported(self, process: str, n: int) -> Observation:
-        return Observation("OK", (f"buffer{self._process(process).files.files[n].private_data.serial}",))
+        buffer = self.system.buffer_of(index(process), n)
+        assert buffer is not None
+        self.view.buffers[name := f"buffer{buffer.serial}"] = buffer
+        return Observation("OK", (name,))
 
     def start_end_session(self, session: str) -> Started:
         context = self.view.context(session)
@@ -277,7 +285,7 @@ class DmabufReference(Reference):
     # ------------------------------------------------------------------ what happens to a device
 
     def start_revoke(self, buffer: str) -> Started:
-        found = self.view.buffer(buffer)
+        found = self.view.buffers[buffer]
         return self._driver("retire", found.priv.home.number, found.serial)
 
     def start_reset(self, device: str) -> Started:

@@ -30,12 +30,13 @@ LEFT = ("attachment", "byte", "bus range", "context", "device memory", "dmabuf",
 
 
 class View:
-    """A system, the devices that its pieces of memory are of, and the imports that the target has named."""
+    """A system, the devices that its pieces of memory are of, the buffers and imports that the target has named."""
 
     def __init__(self, system: System, processes: int, memories: list[int]) -> None:
         self.system = system
         self.memories = memories
         self.imports: dict[str, Importer] = {}
+        self.buffers: dict[str, DmaBuf] = {}
         self._processes = processes
 
     # ------------------------------------------------------------------ names
@@ -57,10 +58,6 @@ class View:
     def context(self, session: str) -> Context:
         """The other way round."""
         return next(context for context in self.system.all_contexts() if self.session(context) == session)
-
-    def buffer(self, name: str) -> DmaBuf:
-        """The buffer of that name."""
-        return next(buffer for buffer in self.system.core.buffers.values() if f"buffer{buffer.serial}" == name)
 
     def extent(self, memory: int) -> Extent | None:
         """The allocation of a piece of memory, as long as its context has it; freed, it may be waited for."""
@@ -88,19 +85,26 @@ class View:
         for p in range(self._processes):
             for n, file in self.system.kernel.processes[p].files.files.items():
                 cells[f"process{p}.fd[fd{n}]"] = f"file{file.serial}"
-        for buffer in self.system.core.buffers.values():
-            cells.update(self._buffer(buffer))
+        for name, buffer in self._exported():
+            cells.update({f"{name}.{cell}": value for cell, value in self._buffer(buffer)})
         for name, importer in self._attached():
             cells.update({f"{name}.{cell}": value for cell, value in self._import(importer).items()})
         return cells
 
     def _buffer(self, buffer: DmaBuf) -> Iterator[tuple[str, str]]:
-        name = f"buffer{buffer.serial}"
-        yield f"{name}.status", STATUS[buffer.status]
-        yield f"{name}.session", self.session(buffer.priv.context)
+        yield "status", STATUS[buffer.status]
+        yield "session", self.session(buffer.priv.context)
         if self.system.design.revoke == "drain":
             counted = sum(not mapping.physical for mapping in buffer.mappings)
-            yield f"{name}.first", str(buffer.drain.count - counted)
+            yield "first", str(buffer.drain.count - counted)
+
+    def _exported(self) -> Iterator[tuple[str, DmaBuf]]:
+        """The buffers that there still are; what was released is forgotten."""
+        for name, buffer in list(self.buffers.items()):
+            if buffer.released:
+                del self.buffers[name]
+            else:
+                yield name, buffer
 
     def _attached(self) -> Iterator[tuple[str, Importer]]:
         """The imports that there still are; what ended is forgotten."""
