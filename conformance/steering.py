@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from random import Random
 
 from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Case, Param, Role
-from accelspec.spec.language.terms import Kind
 
 from .calls import Offer, failure
 from .matching import Candidate
@@ -52,7 +52,7 @@ class Steering:
     _rows: dict[str, list[str]] = field(default_factory=dict)
     _errnos: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _visits: Counter[int] = field(default_factory=Counter)  # by hash, states that drawn calls would lead to
-    _drawn: Counter[tuple[str, tuple[int, ...]]] = field(default_factory=Counter)  # by row and values
+    _drawn: Counter[tuple[str, tuple[int, ...]]] = field(default_factory=Counter)  # by row and words
     _unsafe: dict[str, str] = field(default_factory=dict)  # row -> why calls that may take it were not made
 
     def __post_init__(self) -> None:
@@ -103,21 +103,21 @@ class Steering:
         return call, ROWS * self.weight(row) + novelty
 
     def _any_of(self, offers: list[Offer], row: str, random: Random) -> Offer:
-        """One of the calls that take a row: those whose values (a kind of importer, a flag) were drawn seldom first.
+        """One of the calls that take a row: those with a word (a kind of importer) that was drawn seldom, first.
 
-        What such a value opens the door to cannot be seen from the row; of objects one is as good as another.
+        What a word opens the door to cannot be seen from the row; of objects and numbers one is as good as another.
         """
-        keys = [(row, self._values(offer)) for offer in offers]
+        keys = [(row, self._words(offer)) for offer in offers]
         if len(set(keys)) == 1:
             return random.choice(offers)
         n = random.choices(range(len(offers)), [1 / (1 + self._drawn[key]) for key in keys])[0]
         self._drawn[keys[n]] += 1
         return offers[n]
 
-    def _values(self, offer: Offer) -> tuple[int, ...]:
-        """The arguments of a call that are no objects."""
-        parameters = self.session.oracle.parameters(offer.operation)
-        return tuple(v for p, v in zip(parameters, offer.given, strict=True) if not isinstance(p.type, Kind))
+    def _words(self, offer: Offer) -> tuple[int, ...]:
+        """The arguments of a call that are members of an enumeration."""
+        parameters = zip(self.session.oracle.parameters(offer.operation), offer.given, strict=True)
+        return tuple(v for p, v in parameters if isinstance(p.type, type) and issubclass(p.type, Enum))
 
     def draw_meeting(self, random: Random) -> tuple[Call, Call, tuple[int, ...]] | None:
         """Two calls that may be made at once, one of them of several steps unless the target's steps are finer, and a

@@ -95,6 +95,7 @@ class Design:
     signal_holds_fence: bool = True
     fault_is_bounded: bool = True
     wide_sums: bool = True
+    wide_lengths: bool = True
     get_unless_zero: bool = True
     map_looks_under_lock: bool = True
     reserves_room_first: bool = True

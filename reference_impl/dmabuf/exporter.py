@@ -332,6 +332,8 @@ class Exporter:
         segments = address_list(what.pages, PAGE, offset, size, what.home.bus_base, longest)
         if isinstance(segments, int):
             return segments
+        if not design.wide_lengths:
+            segments = [(address, length % (2 * PAGE)) for address, length in segments]
         if physical and (not design.physical or len(segments) != 1):
             return Errno.EOPNOTSUPP
         memory = self.core.kernel.allocator.allocate("mapping")

@@ -254,6 +254,14 @@ _ALL: Final = (
         {"reserves_room_first": False},
     ),
     Fault(
+        "B48",
+        "the length of an entry of an address list wraps (here at two pages, so that it can be had)",
+        "D2c",
+        "errno",
+        ("dmabuf.I08",),
+        {"wide_lengths": False},
+    ),
+    Fault(
         "B50",
         "map does not ask whether the backing store is gone",
         "intended",

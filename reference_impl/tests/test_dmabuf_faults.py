@@ -98,6 +98,26 @@ def b17(system: System) -> None:
     system.map(system.attach(0, first, Kind.DYNAMIC_P2P))
 
 
+def b19(system: System) -> None:
+    buffer(system)
+    system.close(0, 3)
+    if system.open(1, 0) == Errno.EAGAIN:
+        system.kernel.findings.report("dmabuf.I02", "what an open has made outlives its file")
+
+
+def b20(system: System) -> None:
+    buffer(system)
+    system.close(0, 3)
+    if system.devices[0].used == 0:
+        system.kernel.findings.report("dmabuf.I28", "exported memory is in the pool")
+
+
+def b41(system: System) -> None:
+    n = buffer(system)
+    system.attach(0, n, Kind.DYNAMIC_P2P)
+    system.close(0, n)
+
+
 def b27(system: System) -> None:
     system.open(0, 0, 3)
     address = device_address(system)
@@ -158,6 +178,10 @@ def b46(system: System) -> None:
     assert [system.submit(1, 3, request) for _ in range(DEPTH + 1)] == [0] * DEPTH + [Errno.EAGAIN]
 
 
+def b48(system: System) -> None:
+    system.map(system.attach(0, buffer(system), Kind.DYNAMIC_P2P))
+
+
 def b50(system: System) -> None:
     t = system.attach(0, buffer(system), Kind.DYNAMIC_P2P)
     system.revoke(0)
@@ -176,6 +200,8 @@ SCENES: dict[str, Scene] = {
     "B15": b15,
     "B16": b16,
     "B17": b17,
+    "B19": b19,
+    "B20": b20,
     "B27": b27,
     "B28": b28,
     "B29": b29,
@@ -184,7 +210,9 @@ SCENES: dict[str, Scene] = {
     "B33": b33,
     "B35": b35,
     "B37": b37,
+    "B41": b41,
     "B46": b46,
+    "B48": b48,
     "B50": b50,
 }
 
@@ -275,7 +303,7 @@ def test_every_guard_is_taken_away_by_a_fault() -> None:
     guards = [f.name for f in fields(Design) if f.name != "name"]
     guards = guards[guards.index("publishes_last") :]
     changed = {name for fault in FAULTS.values() for name in fault.change}
-    assert set(guards) == changed - {"pin"}
+    assert set(guards) == changed - {"pin", "requires_revocable", "holds"}
 
 
 def test_two_bugs_combine_and_contradictions_are_refused() -> None:
