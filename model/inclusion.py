@@ -8,15 +8,18 @@ and one direction says nothing about the reverse.
 A trace is a sequence of calls with their arguments and answers, one after the other, each to its end; what several
 calls at the same time can see is not compared, and a call that waits is not followed.  A call that only one of the two
 has, or that the other one cannot make there (a `require`), is not held against it; an event that only one has happens
-there alone.  Where a law is broken the call has its answer, and the trace ends.
+there alone.  Where an assert fails the call has its answer, and the trace ends.
+
+A repair is to allow whatever was allowed and broke no law.  So one can ask for the lawful traces alone, and for those
+that keep away from rows in which the two are meant to differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from accelspec.spec.language.specification import Case, Role, Specification
+from accelspec.spec.language.specification import Case, Form, Property, Role, Specification
 
 from .compare import Search, Way
 from .evaluate import Interpreter
@@ -59,13 +62,26 @@ def included(
     most: int = 20_000,
     within: int | None = None,
     budget: Budget | None = None,
+    *,
+    lawful: bool = False,
+    apart: Collection[str] = (),
 ) -> Inclusion:
     """Search for the shortest trace of `left` that is none of `right`: breadth first, `most` nodes, `within` calls.
 
     The scope is that of `left` by default; kinds that one side does not have are left out there, and `right` has room
-    for one object more of each kind that can be created.  Raises ValueError if neither has a kind of the scope.
+    for one object more of each kind that can be created.  With `lawful` only traces of `left` count that break none of
+    its laws, as far as `right` speaks of them too; a trace that takes one of the rows `apart` of `left` never counts.
+    Raises ValueError if neither has a kind of the scope.
     """
-    return _Inclusion(left, right, scope, budget or Budget(), most, within).search()
+    search = _Inclusion(left, right, scope, budget or Budget(), most, within)
+    search.apart = frozenset(apart)
+    if lawful:
+        search.laws = [
+            p
+            for p in left.properties
+            if p.form in (Form.ALWAYS, Form.AFTER, Form.CHECK) and not p.lemma and p.id not in right.not_applicable
+        ]
+    return search.search()
 
 
 class _Inclusion(Search):
@@ -85,6 +101,8 @@ class _Inclusion(Search):
         sizes = {k: n + (k in roomy) for k, n in self.sides[1].scope.items()}  # what it answers is not for want of room
         self.sides[1] = Interpreter(right, sizes)
         self.most, self.within = most, within
+        self.laws: list[Property] = []  # that a trace must not break, to count
+        self.apart: frozenset[str] = frozenset()  # rows that it must not take
         self.ways: dict[State, dict[str, list[Way]]] = {}  # of the right-hand side
         self.before: dict[Node, tuple[Node, Way] | None] = {}
 
@@ -107,6 +125,14 @@ class _Inclusion(Search):
         left, right = self.specs
         return Inclusion(left, right, self.scope, found, len(self.before), depth, not level)
 
+    def _counts(self, state: State, way: Way) -> bool:
+        """Is the way one that is asked about?"""
+        before = (state, *(m.after for m in way.moves))
+        return not any(
+            m.case.id in self.apart or not all(self.sides[0].holds(p, s, m.after, m) for p in self.laws)
+            for s, m in zip(before, way.moves, strict=False)
+        )
+
     def _ends(self) -> bool:
         return len(self.before) > self.most or self.budget.spent
 
@@ -114,7 +140,7 @@ class _Inclusion(Search):
         state, others = node
         found = []
         for call, every in self._ways(0, state).items():
-            ways = [w for w in every if _answer(w)]
+            ways = [w for w in every if _answer(w) and self._counts(state, w)]
             first = every[0].moves[0].case
             if first.operation in self.only[0]:
                 for w in ways if first.event else ():

@@ -45,6 +45,7 @@ INJECTED = {
     "virtual addresses": "mem_map",
     "submit.allocation": "alloc:submission",
     "hw_init": "hw_init",
+    "scrub": "scrub",
 }
 ARGUMENTS = ("return_size or return_pointer", "arguments", "neither auto nor manual")  # what is passed instead
 
@@ -61,7 +62,6 @@ class HabanalabsReference(Reference):
 
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
     behaviours = tuple(r for r in REVISIONS if r not in ("c1", "c2"))  # the calls of 6.x have other arguments
-    apart: ClassVar[tuple[str, ...]] = ("intended",)  # the driver has 6.12 as its base, the specification 9/9
     injected: ClassVar[Mapping[str, str]] = INJECTED
 
     def fresh(self) -> AccelSystem:

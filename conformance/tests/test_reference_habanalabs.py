@@ -14,10 +14,17 @@ from accelspec.conformance.targets.interface import Call, System
 from accelspec.conformance.targets.reference import Reference, open_reference
 from accelspec.model.evaluate import Interpreter
 from accelspec.model.verdict import Budget
-from accelspec.spec.habanalabs import B9, C0, A, Linux6_1, Linux6_12
+from accelspec.spec.habanalabs import B9, C0, A, Intended, Linux6_1, Linux6_12
 from accelspec.spec.language import Machine, compile_machine
 
-HELD: dict[str, type[Machine]] = {"a": A, "b9": B9, "c0": C0, "c1": Linux6_1, "c2": Linux6_12}
+HELD: dict[str, type[Machine]] = {
+    "a": A,
+    "b9": B9,
+    "c0": C0,
+    "c1": Linux6_1,
+    "c2": Linux6_12,
+    "intended": Intended,
+}
 
 
 def driver(revision: str, faults: str = "") -> Reference:
@@ -56,7 +63,10 @@ def test_many_steps_agree(revision: str, seed: int) -> None:
 
 # Bugs that a base revision of the specification sees by results alone, or by the cells that the driver shows.
 @pytest.mark.conformance
-@pytest.mark.parametrize(("fault", "revision"), [("M14", "b9"), ("M4", "b9"), ("B30", "b9")])
+@pytest.mark.parametrize(
+    ("fault", "revision"),
+    [("M14", "b9"), ("M4", "b9"), ("B30", "b9"), ("M4", "intended"), ("M9", "intended"), ("V3", "intended")],
+)
 def test_a_bug_is_found(fault: str, revision: str) -> None:
     result = campaign(driver(revision, fault), revision, 5000)
     assert not result.passed

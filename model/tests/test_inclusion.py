@@ -7,17 +7,23 @@ import pytest
 
 from accelspec.model.evaluate import Interpreter
 from accelspec.model.inclusion import Inclusion, included
-from accelspec.model.tests.test_compare import Gate, Hotel, Slow, Stepped, Sturdy, Swapped, Tidy
+from accelspec.model.tests.test_compare import Gate, Hotel, Process, Room, Slow, Stepped, Sturdy, Swapped, Tidy
 from accelspec.spec.language import (
     DONE,
     EAGAIN,
     EBUSY,
     OK,
     OOPS,
+    STATE,
+    STEP,
+    Errno,
     Machine,
     Object,
     Result,
+    after,
+    always,
     compile_machine,
+    deduced,
     event,
     fails,
     operation,
@@ -216,3 +222,63 @@ def test_the_search_ends_where_it_is_told() -> None:
     few = included(spec, other, TWO, most=3)
     assert not few.complete
     assert few.only_here is None
+
+
+def test_rows_that_are_meant_to_differ_are_kept_away_from() -> None:
+    spec, other = compile_machine(Tidy), compile_machine(Hotel)
+    assert included(spec, other, TWO, apart=["leave.untidy"]).only_here is None
+    assert included(spec, other, TWO, apart=["use.used"]).only_here is not None
+
+
+class Promises(Hotel):
+    """Hotel, and what it would like to hold."""
+
+    revision = "promises"
+    unchanged = read("hotel.c")
+
+    @always("hotel.I01", STATE, deduced("a wish"))
+    def rooms_stay_clean(self) -> bool:
+        """No room is used."""
+        return not any(r.used for r in Room)
+
+    @after("use", "hotel.I02", STEP, deduced("a wish"))
+    def nobody_is_turned_away(self, result: Errno) -> bool:
+        """Whoever wants to use a room may."""
+        return result is OK
+
+
+class Kept(Promises):
+    """Its repair: a room is never used; the second promise is none here."""
+
+    revision = "kept"
+    unchanged = read("hotel.c")
+    not_applicable = {"hotel.I02": "nobody may"}
+
+    @operation
+    def use(self, p: Process) -> Result:
+        return EAGAIN("outside", read("use"))
+
+
+def test_only_traces_that_break_no_law_are_kept_by_a_repair() -> None:
+    posted, repaired = compile_machine(Promises), compile_machine(Kept)
+    assert included(posted, repaired, TWO).only_here is not None
+    lawful = included(posted, repaired, TWO, lawful=True)
+    assert lawful.complete
+    assert lawful.only_here is None
+
+
+class Silent(Kept):
+    """Whoever is outside is not told: an answer that a trace may have, whatever I02 says of it."""
+
+    revision = "silent"
+    unchanged = read("hotel.c")
+    not_applicable = {"hotel.I02": "nobody may"}
+
+    @operation
+    def use(self, p: Process) -> Result:
+        return EBUSY("never", read("use"))
+
+
+def test_a_law_that_the_repair_does_not_have_is_no_excuse() -> None:
+    lawful = included(compile_machine(Promises), compile_machine(Silent), TWO, lawful=True)
+    assert calls(lawful) == ["use.outside"]

@@ -42,7 +42,12 @@ class Behaviour:
     any_close_empties_slot: bool = False
     published: Literal["with a handle", "before it has a handle"] = "with a handle"
     compute_needs_slot: bool = True  # with contexts at first use
-    wait_takes_slot: bool = True  # with contexts at first use: WAIT creates and upgrades like any other
+    wait_takes_slot: bool = (
+        True  # with contexts at first use: WAIT creates and upgrades like any other, or does neither
+    )
+    submit_takes: Literal["first", "last"] = "first"  # with contexts at first use: the slot, before or after all checks
+    info_takes: Literal["any ASID", "none that work needs"] = "any ASID"  # with contexts at first use
+    looks_again: bool = False  # with contexts at first use: at the device, where a call waited for the lock
     invalid_is_eacces: bool = True  # with contexts at first use: the reason of a failed creation is lost
     context_copied: Literal["after the check", "before the check"] = "after the check"
     reset_takes_context: Literal["counted", "uncounted"] = "counted"
@@ -182,26 +187,31 @@ A: Final = replace(
 )
 
 INTENDED: Final = replace(
-    C2,
+    B,
     name="intended",
-    # Anybody opens and asks at any time; a context comes with the first need of one, the slot with the first work.
-    drm_core=False,
-    unknown_number=Errno.ENOTTY,
-    open_refuses_taken=False,
-    context="at first use",
-    slot="context",
-    # Who closes with work on its way drains.
-    late_close_resets=False,
-    # Waiting is no work: who never submitted has nothing to wait for.
+    # The slot means one context, whatever has its address; a reset holds the context that it looks at.
+    slot_identity="serial",
+    reset_takes_context="counted",
+    # Calls work with the context that the check has made.
+    context_copied="after the check",
+    # What was made before a hard reset does nothing after it, and leaves nothing on the device.
+    dead_after_hard_reset=True,
+    # What fails takes nothing, asking takes nothing that work needs, and waiting is no work.
+    submit_takes="last",
+    info_takes="none that work needs",
     wait_takes_slot=False,
-    # Who survives a removal can give back what it has.
-    survivors="close in peace",
+    # Debugging needs the slot, not solitude.
+    open_refuses_debug=False,
+    debug_needs_single=False,
     # Contention is told from failure.
     invalid_is_eacces=False,
-    # What was made before a hard reset does nothing after it.
-    dead_after_hard_reset=True,
-    # Memory belongs to who allocated it, and lives as long as somebody shows it.
-    memory=MemoryRules(free_tests_owner=True, orphan="freed at the last unmap", close_skips_destroyed=True),
+    looks_again=True,
+    # Who survives a removal can give back what it has.
+    survivors="close in peace",
+    # Memory belongs to who allocated it, lives as long as somebody shows it, and is scrubbed before the next owner.
+    scrubs=True,
+    failed_scrub_resets=True,
+    memory=replace(B.memory, free_tests_owner=True, orphan="freed at the last unmap", close_skips_destroyed=True),
 )
 
 REVISIONS: Final = {behaviour.name: behaviour for behaviour in (A, B, C0, C1, C2, INTENDED)} | {"b9": B}

@@ -37,6 +37,7 @@ class Context:
         self.space: AddressSpace | None = None
         self.epoch = device.epoch
         self.computes = False
+        self.provisional = False  # made for a submission that may still fail
         self.sequence = 1
         self.latest: Submission | None = None  # a ghost: the last one that the hardware was given
         self.highest = 0  # a ghost: the last sequence that was given
@@ -82,6 +83,7 @@ class Context:
         """Become the context that computes."""
         device = self.device
         self.computes = True
+        self.provisional = False
         if self.refs <= 0:
             device.kernel.findings.report("habanalabs.I05", f"{self}, which was freed, takes the slot")
         else:
@@ -93,6 +95,12 @@ class Context:
         if self.state is ContextState.COMPUTE:
             self.state = CONTEXT.after(self.state, "lose slot")
         self.computes = False
+
+    def clear(self) -> None:
+        """Lose all mappings and device memory; the ASID stays until the end."""
+        if self.space is not None:
+            self.space.close()
+        self.device.memory.free_of(self.asid)
 
     # Rings.
 

@@ -201,6 +201,14 @@ class AccelDevice:
         self.slot = None
         self.active = False
 
+    def end_survivors(self) -> None:
+        """After a hard reset: what contexts of before it had on the device goes, where they may not outlive it."""
+        if not self.behaviour.dead_after_hard_reset:
+            return
+        self.in_debug = self.tracing = False
+        for context in self.contexts.values():
+            context.clear()
+
     def compute_context(self, task: Task) -> "Step[Context | None]":
         """Return the context that computes with a reference, None where it is gone or going."""
         if self.behaviour.reset_takes_context == "uncounted":

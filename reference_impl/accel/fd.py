@@ -80,7 +80,7 @@ class AccelFd:
         self.released = True
         if device is None:  # removed under it: 6.12 still lets go of what the file has, and its record is lost
             if self.home.behaviour.drm_core:
-                yield from self._drop_context(task)
+                yield from self.drop_context(task)
                 yield from self._drop_buffers(task)
             return
         if device.gone:
@@ -89,7 +89,7 @@ class AccelFd:
             return
         behaviour = device.behaviour
         if behaviour.slot == "flag":
-            yield from self._drop_context(task)
+            yield from self.drop_context(task)
             yield from self._drop_buffers(task)
             if behaviour.slot_emptied == "before the idle check":
                 device.active = False
@@ -99,7 +99,7 @@ class AccelFd:
                 device.in_release = True
         else:
             yield from self._drop_buffers(task)
-            yield from self._drop_context(task)
+            yield from self.drop_context(task)
         self.refs -= 1
         if self.refs == 0:
             yield from device.end(task, self, self.end)
@@ -108,7 +108,8 @@ class AccelFd:
             yield point(STILL_IN_USE)
             yield from request_reset(task, device, Reset.HARD)
 
-    def _drop_context(self, task: Task) -> Step[None]:
+    def drop_context(self, task: Task) -> Step[None]:
+        """Let go of the context, which ends with its last reference."""
         for number, context in self.handles.items():
             self.handles.remove(number)
             context.drop()

@@ -13,7 +13,7 @@ from .device import AccelDevice, Status
 from .fd import AccelFd
 from .info import Info, info
 from .ioctl import ioctl_of
-from .lazy import valid
+from .lazy import asked, prepared, valid
 from .memory_calls import command_buffer, memory, operational
 from .submit import submit
 from .waiting import wait
@@ -214,6 +214,8 @@ class AccelFops(FileOperations):
         if lazily:
             if not device.operational:
                 return Errno.EBUSY
+            if self.behaviour.info_takes == "none that work needs":
+                return (yield from asked(task, fd, lambda: info(device, fd, args, usable=True)))
             result = yield from valid(task, fd, compute=False)
             if result:
                 return result
@@ -229,8 +231,7 @@ class AccelFops(FileOperations):
         if busy and (lazily or kind is not Ioctl.CS):
             return busy
         if lazily:
-            needs = kind is not Ioctl.WAIT_CS or behaviour.wait_takes_slot
-            result = yield from valid(task, fd, compute=needs)
+            result = yield from self._provide(task, fd, kind)
             if result:
                 return result
         context = fd.context
@@ -240,9 +241,32 @@ class AccelFops(FileOperations):
             device.kernel.findings.report("habanalabs.I04", f"{kind.name} runs without the context that it needs")
             raise Oops(f"{kind.name} copied the context before the check made it: NULL dereference")
         if kind is Ioctl.WAIT_CS:
-            return (yield from wait(task, context, args))
+            return (yield from wait(task, context, args)) if context.usable else Errno.EIO
+        if kind is Ioctl.CS and lazily and behaviour.submit_takes == "last":
+            return (yield from self._submit(task, fd, context, args))
         self._own(device, context, kind)
         return (yield from self._do(task, device, context, kind, args))
+
+    def _submit(self, task: Task, fd: AccelFd, context: Context, args: CsArgs) -> Step[int]:
+        """Submit, which takes the slot last; a context that was made for submissions goes with the last that fails."""
+        context.get()
+        result = yield from submit(task, context, args)
+        if result == 0:
+            self._own(self.device, context, Ioctl.CS)
+        elif context.provisional and context.refs == 2:  # the manager's, and that of this call
+            fd.context = None
+            yield from fd.drop_context(task)
+        yield from context.put(task)
+        return result
+
+    def _provide(self, task: Task, fd: AccelFd, kind: Ioctl) -> Step[int]:
+        """Let an fd have what an ioctl needs, with contexts at first use."""
+        behaviour = self.behaviour
+        if kind is Ioctl.WAIT_CS and not behaviour.wait_takes_slot:
+            return 0  # who has no context has submitted nothing
+        if kind is Ioctl.CS and behaviour.submit_takes == "last":
+            return (yield from prepared(task, fd))
+        return (yield from valid(task, fd, compute=True))
 
     def _own(self, device: AccelDevice, context: Context, kind: Ioctl) -> None:
         """Note who works without the right to."""

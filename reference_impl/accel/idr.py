@@ -54,6 +54,11 @@ class Idr(Generic[T]):
         """Return numbers and objects, by number."""
         return sorted(self._objects.items(), key=lambda item: item[0])
 
+    @property
+    def room(self) -> int | None:
+        """How many more get a number; None where there is no end."""
+        return None if self._end is None else self._end - self._fresh + len(self._returned)
+
     def __len__(self) -> int:
         return len(self._objects)
 

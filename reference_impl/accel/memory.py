@@ -187,10 +187,10 @@ class DeviceMemory:
 
     def scrub(self, everything: bool = False) -> int:
         """Zero what earlier owners left in free pages, or all memory; 0, or an injected errno, then nothing is."""
-        if refused := self.take("scrub"):
-            return refused
         if not self._dirty:
             return 0
+        if refused := self.take("scrub"):
+            return refused
         doomed = self._had_by != 0
         if not everything:
             doomed &= self._free

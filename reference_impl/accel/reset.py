@@ -248,6 +248,7 @@ def _restart(task: Task, device: "AccelDevice", *, hard: bool) -> Step[int]:
             return Errno.ENOMEM
         device.empty_slot()
         device.epoch += 1
+        device.end_survivors()
     device.disabled = False
     device.busy = device.hung = False
     device.queues.resume()

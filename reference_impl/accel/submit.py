@@ -9,6 +9,7 @@ from .arguments import NO_SEQUENCE, TYPES, Chunk, CsArgs, CsFlag
 from .buffers import CommandBuffer
 from .fence import Fence
 from .hardware import QueueKind
+from .lazy import claim
 from .packets import Packet, parse
 from .queues import Done
 from .reset import Reset, request_reset, sleep
@@ -195,10 +196,12 @@ def _push(task: Task, submission: Submission, jobs: list[Job], args: CsArgs) -> 
     context = submission.context
     device = context.device
     yield from device.queues_lock.acquire(task)
+    if context.space is None:
+        raise Oops("a submission without an address space")
     result = _ready(submission, jobs, args)
+    if result == 0 and device.behaviour.submit_takes == "last":
+        result = yield from claim(task, context)
     if result == 0:
-        if context.space is None:
-            raise Oops("a submission without an address space")
         for queue, packets, buffer in jobs:
             done = submission.job_done()
             device.queues.push(queue, packets, _watch(device, buffer, done), context.space)

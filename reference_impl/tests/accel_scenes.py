@@ -8,7 +8,7 @@ import pytest
 
 from accelspec.reference_impl.accel.info import Info
 from accelspec.reference_impl.accel.system import AccelSystem
-from accelspec.reference_impl.kernel import Errno, Outcome
+from accelspec.reference_impl.kernel import Call, Errno, Outcome
 
 Scene = Callable[[AccelSystem], object]
 
@@ -104,3 +104,10 @@ def in_light_reset(s: AccelSystem) -> AccelSystem:
     while call.at is None or not call.at.label.startswith("compute reset: stopped"):
         call.step()
     return s
+
+
+def step_to(call: Call, label: str) -> Call:
+    """Step a call to a pause, or to its end where it does not come there."""
+    while call.ready and (call.at is None or not call.at.label.startswith(label)):
+        call.step()
+    return call

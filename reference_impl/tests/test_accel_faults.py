@@ -17,7 +17,8 @@ from accelspec.reference_impl.accel.faults import FAULTS
 from accelspec.reference_impl.accel.info import Info
 from accelspec.reference_impl.accel.packets import Op, Packet
 from accelspec.reference_impl.accel.system import AccelSystem
-from accelspec.reference_impl.kernel import Call, Errno, Outcome, UsageError
+from accelspec.reference_impl.kernel import Errno, Outcome, UsageError
+from accelspec.reference_impl.tests.accel_scenes import step_to
 
 EXTERNAL = 4
 PAGE_OF = Path(__file__).parents[2] / "docs" / "machines" / "habanalabs-historical-bugs.md"
@@ -34,13 +35,6 @@ def trace(fault: str, **hardware: int) -> Callable[[Scene], Scene]:
         return scene
 
     return add
-
-
-def step_to(call: Call, label: str) -> Call:
-    """Step a call to a pause, or to its end where it does not come there."""
-    while call.ready and (call.at is None or not call.at.label.startswith(label)):
-        call.step()
-    return call
 
 
 def stages(s: AccelSystem) -> None:
@@ -281,7 +275,7 @@ def m6(s: AccelSystem) -> None:
     s.open(0, 0)
     s.open(1, 0)
     s.submit(0, 0)
-    s.info(1, 0, Info.CS_COUNTERS)
+    s.info(1, 0, Info.DRAM_USAGE)
 
 
 @trace("M9")
