@@ -103,6 +103,10 @@ class DmaHeap(Laws):
         if self.is_node(f):
             raise EINVAL("unknown_number", read("dma_heap_ioctl", "not ENOTTY"))
 
+    def sync_of_node(self, f: File) -> None:
+        """On a heap's descriptor the command allocates: never made."""
+        require(not self.is_node(f))
+
     def exporter_refuses(self, private: bool, whole: bool) -> None:
         if private and whole and any(a is not b for a in Address for b in Address):
             raise EINVAL(

@@ -31,7 +31,7 @@ from accelspec.spec.language import (
     require,
 )
 
-from .objects import Fd, File, Process
+from .objects import Fd, File, Mm, Process
 from .pages import Address, Page, Pages
 
 DMA_BUF = "linux 6.12.117 drivers/dma-buf/dma-buf.c"
@@ -163,6 +163,17 @@ class DmaBufs(Pages):
         self.may_map(f, False, False)
         return EINVAL("too_far", read("dma_buf_mmap_internal", document=DMA_BUF))
 
+    def holds(self, d: DmaBuf, b: Page) -> bool:
+        """Is there something else in this page of the buffer than the zero of fresh memory?"""
+        return d.written[b]
+
+    def write(self, a: Address, m: Mm) -> None:
+        """What is mapped here is written to."""
+        for d in DmaBuf:
+            for b in Page:
+                if d.file is a.file[m] and a.shows[m] is b:
+                    d.written[b] = True
+
     @operation
     def load(self, p: Process, a: Address) -> Result:
         """The processor reads a byte."""
@@ -170,7 +181,7 @@ class DmaBufs(Pages):
         m = p.mm
         if a.file[m] is None:
             return SIGSEGV("unmapped", kernel("bad_area"))
-        if a.copied[m] or any(d.file is a.file[m] and d.written[b] and a.shows[m] is b for d in DmaBuf for b in Page):
+        if a.copied[m] or any(d.file is a.file[m] and a.shows[m] is b and self.holds(d, b) for d in DmaBuf for b in Page):
             return WRITTEN("stored", kernel("what was stored last"))
         return OK("zero", kernel("fresh memory is zero"))
 
@@ -186,20 +197,17 @@ class DmaBufs(Pages):
         if a.private[m]:
             a.copied[m] = True
             return OK("copy", kernel("wp_page_copy: a private mapping leaves the buffer as it is"))
-        for d in DmaBuf:
-            for b in Page:
-                if d.file is a.file[m] and a.shows[m] is b:
-                    d.written[b] = True
+        self.write(a, m)
         return OK("ok", kernel("the page of the buffer"))
 
     # ------------------------------------------------------------------ calls on the descriptor
 
     @operation
     def sync(self, p: Process, n: Fd, flags: Sync) -> Result:
-        """DMA_BUF_IOCTL_SYNC; what a node makes of it is the exporter's."""
+        """DMA_BUF_IOCTL_SYNC."""
         require(p.running)
         f = self.file_of(p, n)
-        require(not self.is_node(f))
+        self.sync_of_node(f)
         if flags is Sync.BAD_POINTER:
             return EFAULT("bad_pointer", read("dma_buf_ioctl", document=DMA_BUF))
         if flags is Sync.UNKNOWN:
@@ -210,6 +218,9 @@ class DmaBufs(Pages):
         return OK(
             "ok", read("dma_buf_begin_cpu_access", "nobody looks whether each START has its END", document=DMA_BUF)
         )
+
+    def sync_of_node(self, f: File) -> None:
+        """What the exporter's node answers to this command."""
 
     def cpu_access(self, f: File, begins: bool) -> None:
         """What the exporter's begin_cpu_access and end_cpu_access answer."""
