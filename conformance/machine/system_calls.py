@@ -35,6 +35,8 @@ class Number(IntEnum):
     MPROTECT = 10
     MUNMAP = 11
     IOCTL = 16
+    PREAD = 17
+    PWRITE = 18
     MREMAP = 25
     MADVISE = 28
     FCNTL = 72

@@ -22,8 +22,15 @@ from .kernel_dma_heap import DmaHeap
 from .kernel_drm import DrmMaster
 from .kernel_prime import Prime
 from .kernel_uacce import Uacce
+from .kernel_udmabuf import Udmabuf
 
-ADAPTERS: dict[str, type[Adapter]] = {"uacce": Uacce, "dma_heap": DmaHeap, "drm_master": DrmMaster, "prime": Prime}
+ADAPTERS: dict[str, type[Adapter]] = {
+    "uacce": Uacce,
+    "dma_heap": DmaHeap,
+    "udmabuf": Udmabuf,
+    "drm_master": DrmMaster,
+    "prime": Prime,
+}
 CPUS, DEBUG = "cpus", "debug"
 OPTIONS = ("uacce-source", "provider", "kernel-image", "module", DEBUG, CPUS)
 RESTORE_AFTER = 500  # runs in one guest

@@ -167,6 +167,10 @@ class DmaBufs(Pages):
         """Is there something else in this page of the buffer than the zero of fresh memory?"""
         return d.written[b]
 
+    def stored(self, a: Address, m: Mm) -> bool:
+        """The same of what is mapped here."""
+        return any(d.file is a.file[m] and a.shows[m] is b and self.holds(d, b) for d in DmaBuf for b in Page)
+
     def write(self, a: Address, m: Mm) -> None:
         """What is mapped here is written to."""
         for d in DmaBuf:
@@ -181,7 +185,9 @@ class DmaBufs(Pages):
         m = p.mm
         if a.file[m] is None:
             return SIGSEGV("unmapped", kernel("bad_area"))
-        if a.copied[m] or any(d.file is a.file[m] and a.shows[m] is b and self.holds(d, b) for d in DmaBuf for b in Page):
+        if a.copied[m] or any(
+            d.file is a.file[m] and a.shows[m] is b and self.holds(d, b) for d in DmaBuf for b in Page
+        ):
             return WRITTEN("stored", kernel("what was stored last"))
         return OK("zero", kernel("fresh memory is zero"))
 

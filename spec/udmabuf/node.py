@@ -15,7 +15,6 @@ from accelspec.spec.language import (
     ENOTTY,
     OK,
     Result,
-    deduced,
     fails,
     operation,
     read,
@@ -52,13 +51,13 @@ class Udmabufs(Laws):
         "two buffers": {"Fd": 3, "File": 3, "DmaBuf": 2, "Udmabuf": 2, "Address": 0, "Message": 0},
         "two processes": {"Process": 2, "Mm": 2, "DmaBuf": 0, "Udmabuf": 0, "Address": 0, "Page": 2},
     }
-    drops = (  # every buffer is opened for reading and writing, and no mapping is private
+    drops = [  # every buffer is opened for reading and writing, and no mapping is private
         "may_map.not_opened_for_writing",
         "may_map.not_opened_for_reading",
         "mprotect.no_more_than_opened",
         "read_bytes.not_opened_for_reading",
         "store.copy",
-    )
+    ]
     known = [
         violates(
             "udmabuf.I05",
