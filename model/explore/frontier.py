@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The numpy explorer: breadth first, a whole frontier of packed states at a time.
 
-The frontiers are kept, so that a shortest run to any state is found by expanding them again, backwards.
+The frontiers are kept, so that a shortest run to any state is found by expanding them again, backwards.  Of several
+shortest runs the plainest is shown: calls that succeed, and at its end the row that the revision lists.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accelspec.spec.language.answers import Errno
+from accelspec.spec.language.specification import Role, Violation
 from accelspec.spec.language.terms import Term
 
 from ..evaluate import Interpreter
@@ -24,6 +27,8 @@ from .packing import Words
 from .tables import Rule, Tables
 from .visited import Visited
 
+Packed = tuple[int, ...]  # one state, as words
+
 CHUNK = 1 << 15  # states that are expanded at once
 NEW, WORKING = 4, 1 << 10  # for each of them, roughly: new states; bytes while it is expanded
 
@@ -33,7 +38,7 @@ class Hit:
     """A shortest way to break (or reach) a property: a state, and a rule if it takes one more move."""
 
     level: int
-    state: tuple[int, ...]
+    state: Packed
     rule: Rule | None = None
     check: bool = False
 
@@ -63,12 +68,19 @@ class Frontier(Watcher):
         self.cases[rule.action.case] += count
 
     def cares(self, id: str) -> bool:
-        """Yes, unless a way is known: it is at least as short as one by a step from this level."""
-        return id not in self.violations
+        """Yes, unless a way is known that is shorter than one by a step from this level, or as short and plain."""
+        hit = self.violations.get(id)
+        return hit is None or (hit.length > self.level and self._oddity(id, hit) > (0, 0))
 
     def violated(self, id: str, words: Words, at: int, rule: Rule | None, check: bool) -> None:
-        """Remember the shortest way to it."""
-        self.violations[id] = Hit(self.level, tuple(int(w[at]) for w in words), rule, check)
+        """Remember the shortest way to it; of several, the plainest."""
+        hit, known = Hit(self.level, tuple(int(w[at]) for w in words), rule, check), self.violations.get(id)
+        if known is None or (hit.length, self._oddity(id, hit)) < (known.length, self._oddity(id, known)):
+            self.violations[id] = hit
+
+    def _oddity(self, id: str, hit: Hit) -> tuple[int, int]:
+        """What its last move asks of a reader."""
+        return (0, 0) if hit.rule is None else _oddity(self.machine, hit.rule, self.machine.spec.known.get(id))
 
     def _look(self, chunk: Chunk, tables: Tables) -> None:
         """Evaluate the properties of single states, as long as something is to be learnt from them."""
@@ -166,7 +178,7 @@ class Backwards:
 
     def __init__(self, machine: Interpreter, tables: Tables, levels: list[Words]) -> None:
         self.machine, self.tables, self.levels = machine, tables, levels
-        self._before: dict[tuple[int, tuple[int, ...]], tuple[Rule, tuple[int, ...]]] = {}
+        self._before: dict[tuple[int, Packed, str], tuple[Rule, Packed]] = {}
 
     def to(self, hit: Hit, id: str) -> Trace:
         """The run to a hit, as the interpreter knows it."""
@@ -174,8 +186,9 @@ class Backwards:
         state, moves = hit.state, list[Move]()
         if hit.rule is not None:
             moves.append(self._last(hit, hit.rule, decode(state), id))
+        listed = None if moves else self.machine.spec.known.get(id)
         for level in range(hit.level, 0, -1):
-            rule, before = self._predecessor(level, state)
+            rule, before = self._predecessor(level, state, listed if level == hit.level else None)
             moves.append(self._move(rule, decode(state)))
             state = before
         return Trace(self.machine.spec, self.machine.scope, decode(state), tuple(reversed(moves)))
@@ -190,24 +203,35 @@ class Backwards:
         after = Chunk(self.tables, words, Watcher()).after(rule, np.zeros(1, np.intp))
         return self._move(rule, self.tables.clusters.decode([int(w[0]) for w in after]))
 
-    def _predecessor(self, level: int, state: tuple[int, ...]) -> tuple[Rule, tuple[int, ...]]:
-        """The rule that led to a state of a level, and the state that took it."""
-        key = (level, state)
+    def _predecessor(self, level: int, state: Packed, listed: Violation | None) -> tuple[Rule, Packed]:
+        """The plainest rule that led to a state of a level, and the state that took it."""
+        key = (level, state, listed.row if listed else "")
         if key not in self._before:
-            self._before[key] = self._search(self.levels[level - 1], state)
+            self._before[key] = self._search(self.levels[level - 1], state, listed)
         return self._before[key]
 
-    def _search(self, states: Words, goal: tuple[int, ...]) -> tuple[Rule, tuple[int, ...]]:
+    def _search(self, states: Words, goal: Packed, listed: Violation | None) -> tuple[Rule, Packed]:
         for words in chunks(states):
             out = Chunk(self.tables, words, Watcher()).successors()
+            ways: list[tuple[tuple[int, int], Rule, int]] = []
             for after, rule, sources in zip(out.words, out.rules, out.sources, strict=True):
                 found = after[0] == np.uint64(goal[0])
                 for w, x in zip(after[1:], goal[1:], strict=True):
                     found &= w == np.uint64(x)
                 if found.any():
-                    at = sources[found.argmax()]
-                    return rule, tuple(int(w[at]) for w in words)
+                    ways.append((_oddity(self.machine, rule, listed), rule, sources[found.argmax()]))
+            if ways:
+                _, rule, at = min(ways, key=lambda way: way[0])
+                return rule, tuple(int(w[at]) for w in words)
         raise AssertionError("a state without a predecessor")
+
+
+def _oddity(machine: Interpreter, rule: Rule, listed: Violation | None) -> tuple[int, int]:
+    """What a move asks of a reader: is it another than the listed one; how many failures are injected, and an error."""
+    case = machine.spec.cases[rule.action.case]
+    failing = sum(x for p, x in zip(case.params, rule.action.values, strict=True) if p.role is Role.FAILS)
+    error = case.outcome not in (None, Errno.OK, Errno.DONE)
+    return int(listed is not None and case.id != listed.row), failing + error
 
 
 def chunks(states: Words) -> Iterator[Words]:

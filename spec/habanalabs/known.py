@@ -54,7 +54,13 @@ SURVIVORS = violates(
     "the kill stage waits, and goes on; whoever is left works on the new hardware",
     read("device_kill_open_processes"),
 )
-KILLED_FIRST = violates("habanalabs.I11", "reset_work.grace", "kill, then roll back (B6)", read("hl_device_reset"))
+SURVIVORS_LAZY = violates(
+    "habanalabs.I13",
+    "submit.ok",
+    "the kill stage waits, and goes on; whoever is left is given the empty slot again",
+    read("device_kill_open_processes"),
+)
+KILLED_FIRST = violates("habanalabs.I11", "remove.killed", "kill, then roll back (B6)", read("hl_device_reset"))
 
 # ---------------------------------------------------------------------- one file at a time, by a count
 
@@ -64,7 +70,7 @@ RACE = (
     violates("habanalabs.I09", "submit.ok", "the owner works while the slot is empty", WITHOUT_LOCK),
 )
 NO_VICTIM = violates(
-    "habanalabs.I04", "reset_work.no_user_context", "somebody is counted, and the pointer is cleared", WITHOUT_LOCK
+    "habanalabs.I04", "remove.no_user_context", "somebody is counted, and the pointer is cleared", WITHOUT_LOCK
 )
 DANGLES_A = violates(
     "habanalabs.I05",
@@ -74,6 +80,12 @@ DANGLES_A = violates(
 )
 LOW_CLOCKS = violates(
     "habanalabs.I25", "frequency_tick.ok", "the clocks go by the count, the slot is still to be left", WITHOUT_LOCK
+)
+LOW_CLOCKS_A = violates(
+    "habanalabs.I25",
+    "open.no_handle",
+    "a failed open leaves a pointer, and clocks that it has not raised (B21)",
+    read("hl_ctx_create"),
 )
 STUCK = violates(
     "habanalabs.P03", "open.no_handle", "what a failed open left in the slot stays there (B21)", read("hl_ctx_create")
@@ -86,7 +98,7 @@ COUNTED_FIRST = violates(
     deduced("the count is taken under the lock, the context is made under none"),
 )
 
-KNOWN_A = [*EVERYWHERE, *RACE, COUNTED_FIRST, NO_VICTIM, DANGLES_A, SURVIVORS, KILLED_FIRST, LOW_CLOCKS, STUCK]
+KNOWN_A = [*EVERYWHERE, *RACE, COUNTED_FIRST, NO_VICTIM, DANGLES_A, SURVIVORS, KILLED_FIRST, LOW_CLOCKS_A, STUCK]
 DANGLES_COUNT = violates(
     "habanalabs.I05", "close.count_given_back", "the context is freed before the slot is left", read("hpriv_release")
 )
@@ -102,7 +114,7 @@ FIRST_CALL = violates(
 )
 LOCKED_OUT = violates(
     "habanalabs.I32",
-    "reset_work.grace",
+    "remove.grace",
     "the kill stage sleeps under the lock that a close takes (B7)",
     stated("7/9"),
 )
@@ -112,9 +124,9 @@ INSIDE = violates(
     "a call that had looked before the reset goes on after it (H01)",
     deduced("an ioctl holds no lock against a reset"),
 )
-KNOWN_B3 = [*EVERYWHERE, *RACE, FIRST_CALL, DANGLES_COUNT, SURVIVORS, KILLED_FIRST, LOW_CLOCKS]
-KNOWN_B4 = [*EVERYWHERE, *RACE, FIRST_CALL, DANGLES_COUNT, SURVIVORS, KILLED_FIRST]
-KNOWN_B5 = [*EVERYWHERE, FIRST_CALL, DANGLES, SURVIVORS, KILLED_FIRST, LOCKED_OUT]
+KNOWN_B3 = [*EVERYWHERE, *RACE, FIRST_CALL, DANGLES_COUNT, SURVIVORS_LAZY, KILLED_FIRST, LOW_CLOCKS]
+KNOWN_B4 = [*EVERYWHERE, *RACE, FIRST_CALL, DANGLES_COUNT, SURVIVORS_LAZY, KILLED_FIRST]
+KNOWN_B5 = [*EVERYWHERE, FIRST_CALL, DANGLES, SURVIVORS_LAZY, KILLED_FIRST, LOCKED_OUT]
 KNOWN_B6 = [*EVERYWHERE, INSIDE, FIRST_CALL, DANGLES, KILLED_FIRST, LOCKED_OUT]
 KNOWN_B7 = [*EVERYWHERE, INSIDE, FIRST_CALL, DANGLES, KILLED_FIRST]
 KNOWN_B8 = [*EVERYWHERE, INSIDE, FIRST_CALL, DANGLES]
@@ -124,7 +136,7 @@ KNOWN_B8 = [*EVERYWHERE, INSIDE, FIRST_CALL, DANGLES]
 MANY = (
     violates(
         "habanalabs.I15",
-        "open.half_built",
+        "open.ok",
         "the state is looked at under the lock, and the rest of the open comes after it",
         deduced("the list's lock is dropped before the record is filled in"),
     ),
@@ -142,27 +154,27 @@ MANY = (
     ),
     violates(
         "habanalabs.I33",
-        "open.half_built",
+        "remove.killed",
         "a file is put on the list before it is filled in (B3)",
         stated("5.1 B3", document=FACTS),
     ),
     violates("habanalabs.L02", "fork.ok", "a file that is shared is used by two processes", deduced("fork")),
     violates(
         "habanalabs.L03",
-        "info.no_asid",
-        "INFO needs a context, and that an ASID",
+        "info.creation_fails",
+        "INFO needs a context, and that memory and an ASID",
         read("hl_ctx_is_valid"),
     ),
 )
 BY_ADDRESS = (
     violates("habanalabs.I01", "info.ok", "a new context at the old address is in the slot at once (V1)", POINTER),
-    violates("habanalabs.I02", "cb_create.ok", "and computes without having been granted anything (V1)", POINTER),
+    violates("habanalabs.I02", "wait.not_submitted", "and computes without having been granted anything (V1)", POINTER),
     violates("habanalabs.I03", "close.ok", "the slot is cleared for a pointer that means another by now (V1)", POINTER),
-    violates("habanalabs.I09", "submit.ok", "a pointer that means another by now is cleared while that works", POINTER),
+    violates("habanalabs.I09", "close.ok", "a pointer that means another by now is cleared while that works", POINTER),
     violates("habanalabs.L05", "info.ok", "a context for each open file", read("hl_ctx_create")),
 )
-KNOWN_B9 = [*EVERYWHERE, *MANY, *BY_ADDRESS, FIRST_CALL, DANGLES, SURVIVORS]
-KNOWN_LETTER = [*EVERYWHERE, *MANY, SURVIVORS]
+KNOWN_B9 = [*EVERYWHERE, *MANY, *BY_ADDRESS, FIRST_CALL, DANGLES, SURVIVORS_LAZY]
+KNOWN_LETTER = [*EVERYWHERE, *MANY, SURVIVORS_LAZY]
 
 # ---------------------------------------------------------------------- the control node of 5.4
 
