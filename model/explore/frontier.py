@@ -219,7 +219,7 @@ class Backwards:
                 for w, x in zip(after[1:], goal[1:], strict=True):
                     found &= w == np.uint64(x)
                 if found.any():
-                    ways.append((_oddity(self.machine, rule, listed), rule, sources[found.argmax()]))
+                    ways.append((_oddity(self.machine, rule, listed), rule, int(sources[found.argmax()])))
             if ways:
                 _, rule, at = min(ways, key=lambda way: way[0])
                 return rule, tuple(int(w[at]) for w in words)
