@@ -92,8 +92,10 @@ class Bare:
         while fd in process["files"] or fd in process["reserved"]:
             fd += 1
         process["reserved"].add(fd)
+        wrapper = self._allocate("export")
+        self.injected.get("dma_buf_export")
         serial = self._allocate("dmabuf")
-        made: dict[str, Any] = {"refs": 1, "serial": serial}
+        made: dict[str, Any] = {"refs": 1, "serial": serial, "wrapper": wrapper}
         self.files[serial] = made
         buffer = {
             "file": made, "mapping": mapping, "size": size, "attachments": [], "fences": [], "slots": [None, None],
@@ -186,6 +188,7 @@ class Bare:
             self.listed.pop(serial)
             file["buffer"]["mapping"]["exports"] -= 1
             file["buffer"]["fences"].clear()
+            del self.live[file["wrapper"]]
             del self.live[serial]
             del self.buffers[serial]
             del self.files[serial]

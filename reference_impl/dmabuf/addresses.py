@@ -35,7 +35,9 @@ def address_list(
     left = size
     for page in pages[first : -(-(offset + size) // page_size)]:
         start = page + base + skip
-        part = min(page_size - skip, left)
+        part = page_size - skip
+        if part > left:
+            part = left
         if length and start == address + length and length + part <= longest:
             length += part
         else:

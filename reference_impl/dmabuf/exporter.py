@@ -322,14 +322,14 @@ class Exporter:
             return Errno.ENODEV
         if not attachment.p2p:
             return Errno.EPERM
-        offset, size = what.offset, what.size
+        pages, offset, size = what.pages, what.offset, what.size
         if not design.range_is_the_buffers and what.extent is not None and what.extent.exported is not None:
             offset, size = 0, what.extent.exported[1]
         physical = attachment.importer.kind is Kind.PHYSICAL
-        if offset >= len(what.pages) * PAGE:
+        if offset >= len(pages) * PAGE:
             return Errno.ENOMEM  # a range that an overflow let pass: there are no pages
         longest = WORD if physical else device.max_segment
-        segments = address_list(what.pages, PAGE, offset, size, what.home.bus_base, longest)
+        segments = address_list(pages, PAGE, offset, size, what.home.bus_base, longest)
         if isinstance(segments, int):
             return segments
         if not design.wide_lengths:
@@ -341,7 +341,7 @@ class Exporter:
             return Errno.ENOMEM
         first, end = offset // PAGE, -(-(offset + size) // PAGE)
         mapping = Mapping(
-            attachment, segments, direction, memory, cover=what.pages[first:end], generation=what.generation,
+            attachment, segments, direction, memory, cover=pages[first:end], generation=what.generation,
             physical=physical,
         )  # fmt: skip
         if design.revoke == "drain" and not physical:

@@ -262,7 +262,8 @@ class Importer:
         attachment = self.attachment
         if attachment is None:
             return Errno.EINVAL
-        self.finish(task, Errno.ENODEV)
+        if self.work is not None:
+            self.finish(task, Errno.ENODEV)
         self.attachment = None
         if self.mapping is not None or attachment.pins:
             yield from self.buffer.resv.lock(task)
