@@ -81,7 +81,8 @@ class Adapter:
         """Can two calls be made at once? Each is one step, and of something else than the process it runs in."""
         steps = [step for _, steps in pair for step in steps]
         alone = any(s.op in ALONE or (s.op is wire.Op.POLL and s.b) or s.failures or s.absent for s in steps)
-        return len(steps) == len(pair) and not alone and len({s.who for s in steps}) == len(steps)
+        apart = len(steps) == len(pair) and not alone and len({s.who for s in steps}) == len(steps)
+        return apart and self.book.may_meet([call for call, _ in pair])
 
     def leftovers(self, guest: Guest) -> Mapping[str, int]:
         """As in `Target`: live dma-bufs, and live timelines of sw_sync (each fence keeps its own)."""

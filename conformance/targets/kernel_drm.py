@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..machine import Guest
 from ..machine.system_calls import FIRST_FD, Buffer, Direction, Number, SystemCall, ioctl_number
 from ..machine.wire import Step
-from .interface import System
+from .interface import Call, System
 from .kernel_adapter import Adapter
 from .kernel_book import Book, index
 from .kernel_descriptors import Descriptors, lowest
@@ -44,6 +44,7 @@ GET_RESOURCES, CREATE_LEASE, REVOKE_LEASE = (
 LEASE = struct.Struct("<QIIII")  # the list, how many, flags; the lease, its descriptor
 LEASE_FD = 20
 UNKNOWN_NUMBER = 0x7FFF
+LEASES_END = {"close", "discard"}
 CAPABILITIES_3, ALL, SYS_ADMIN = 0x20080522, 0xFFFFFFFF, 1 << 21
 
 
@@ -151,6 +152,11 @@ class MasterBook(DrmBook):
         number = lowest(n for by, to, n in self.leases.values() if by == lessor and self.alive(to))
         self.leases[name := self.give("lease")] = (lessor, self.opened(process, other), number)
         return name
+
+    def may_meet(self, calls: Sequence[Call]) -> bool:
+        """As in `Book`: no lease begins while another one may end."""
+        operations = {call.operation for call in calls}
+        return not ("create_lease" in operations and operations & LEASES_END)
 
     def do_revoke_lease(self, process: str, fd: str, lease: str) -> Step:
         return ioctl(process, fd, REVOKE_LEASE, struct.pack("<I", self.leases[lease][2]))

@@ -36,6 +36,7 @@ PRIME = struct.Struct("<IIi")  # handle, flags, descriptor
 FLAGS = {"READ": 0, "WRITE": 0o2, "BAD": 0o1}  # DRM_RDWR is O_RDWR; only that and O_CLOEXEC are allowed
 READ_WRITE = 3  # of DMA_BUF_SYNC, whose third bit says that it is the end
 PROT_READ, PROT_WRITE, MAP_SHARED = 1, 2, 1
+CHANGING = {"create", "destroy", "gem_close", "handle_to_fd", "fd_to_handle"}  # a client's table
 NOBODY = -1  # the description behind a descriptor that is closed
 PROBE = 200  # the mapping at whose address a mapping is refused
 
@@ -80,6 +81,11 @@ class PrimeBook(DrmBook):
         client, other = (self.leads.get((process, name), NOBODY) for name in (fd, more[0]))
         found = self.shared(client, other) if call.operation == "fd_to_handle" else None
         return found.number if found else self.next_number(client)
+
+    def may_meet(self, calls: Sequence[Call]) -> bool:
+        """As in `Book`: no two calls change the table of one client."""
+        clients = [self.leads.get((call.args[0], call.args[1])) for call in calls if call.operation in CHANGING]
+        return len(set(clients)) == len(clients)
 
     # ------------------------------------------------------------------ buffers and handles
 

