@@ -13,12 +13,16 @@ from .habanalabs import MAINLINE
 from .habanalabs import REVISIONS as POSTED
 from .ownership import REVISIONS as OWNERSHIP
 from .prime import REVISIONS as PRIME
+from .sync_file import REVISIONS as SYNC_FILE
 from .uacce import REVISIONS as UACCE
 from .udmabuf import REVISIONS as UDMABUF
 
 MACHINES: dict[str, dict[str, type[Machine]]] = {
     machine[0].machine: {r.revision: r for r in machine}
-    for machine in (UACCE, OWNERSHIP, DRM_MASTER, PRIME, DMABUF, FENCES, LOCKS, DMA_HEAP, UDMABUF, (*POSTED, *MAINLINE))
+    for machine in (
+        *(UACCE, OWNERSHIP, DRM_MASTER, PRIME, DMABUF, FENCES, LOCKS),
+        *(DMA_HEAP, UDMABUF, SYNC_FILE, (*POSTED, *MAINLINE)),
+    )
 }
 
 # What the main job looks at where nothing is named: all else are steps between these, or options of them.

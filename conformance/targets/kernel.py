@@ -21,6 +21,7 @@ from .kernel_book import Book
 from .kernel_dma_heap import DmaHeap
 from .kernel_drm import DrmMaster
 from .kernel_prime import Prime
+from .kernel_sync_file import SyncFile
 from .kernel_uacce import Uacce
 from .kernel_udmabuf import Udmabuf
 
@@ -28,6 +29,7 @@ ADAPTERS: dict[str, type[Adapter]] = {
     "uacce": Uacce,
     "dma_heap": DmaHeap,
     "udmabuf": Udmabuf,
+    "sync_file": SyncFile,
     "drm_master": DrmMaster,
     "prime": Prime,
 }

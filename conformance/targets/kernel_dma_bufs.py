@@ -49,8 +49,27 @@ def address(page: str) -> int:
     return mapping_at(0, index(page))
 
 
+class SystemCallBook(Book):
+    """What machines need whose calls are system calls."""
+
+    def call(
+        self,
+        process: str,
+        number: Number,
+        *arguments: int | Buffer,
+        answer_at: int | None = None,
+        slot: int | None = None,
+    ) -> Step:
+        """A system call as a step."""
+        return Step.system_call(index(process), SystemCall(number, arguments, answer_at, slot))
+
+    def open(self, process: str, path: str, fd: str) -> Step:
+        """Open a path for reading and writing."""
+        return self.call(process, Number.OPEN, Buffer(path.encode() + b"\0"), O_RDWR, slot=index(fd))
+
+
 @dataclass
-class DmaBufBook(Book):
+class DmaBufBook(SystemCallBook):
     """The calls of `spec.kernel.dma_bufs`."""
 
     def number(self, call: Call, result: str) -> int:
@@ -72,21 +91,6 @@ class DmaBufBook(Book):
         if result >= 0 and told:
             return next((name for name in told if self.number(call, name) == result), f"answered {result}")
         return super().outcome(call, result)
-
-    def call(
-        self,
-        process: str,
-        number: Number,
-        *arguments: int | Buffer,
-        answer_at: int | None = None,
-        slot: int | None = None,
-    ) -> Step:
-        """A system call as a step."""
-        return Step.system_call(index(process), SystemCall(number, arguments, answer_at, slot))
-
-    def open(self, process: str, path: str, fd: str) -> Step:
-        """Open a path for reading and writing."""
-        return self.call(process, Number.OPEN, Buffer(path.encode() + b"\0"), O_RDWR, slot=index(fd))
 
     def do_reopen(self, process: str, fd: str, other: str) -> Step:
         return self.open(process, f"/proc/self/fd/{descriptor(fd)}", other)
