@@ -22,6 +22,8 @@ REVISION = "6.12.117"
 STEPS = 400
 SCOPE = {"Process": 2, "Mm": 2, "Fd": 3, "Page": 2, "Address": 2, "File": 4, "DmaBuf": 3, "Message": 2}
 
+FENCES = {"Process": 1, "Mm": 1, "Fd": 5, "File": 5, "Timeline": 2, "Fence": 2, "SyncFile": 3}
+
 
 @contextmanager
 def opened(machine: str) -> Iterator[Kernel]:
@@ -35,7 +37,7 @@ def opened(machine: str) -> Iterator[Kernel]:
         kernel.close()
 
 
-@pytest.mark.parametrize("machine", ["dma_heap", "udmabuf"])
+@pytest.mark.parametrize("machine", ["dma_heap", "udmabuf", "sync_file"])
 def test_a_real_kernel_does_what_the_specification_says(machine: str) -> None:
     spec = compile_machine(MACHINES[machine][REVISION])
     with opened(machine) as kernel:
@@ -48,7 +50,7 @@ def test_a_real_kernel_does_what_the_specification_says(machine: str) -> None:
 
 def run(kernel: Kernel, *lines: str, machine: str = "dma_heap") -> list[Observation]:
     """Calls as in a trace, on a fresh system."""
-    kernel.reset(System(machine, REVISION, SCOPE))
+    kernel.reset(System(machine, REVISION, FENCES if machine == "sync_file" else SCOPE))
     seen = []
     for line in lines:
         operation, _, rest = line.partition("(")
@@ -94,3 +96,22 @@ def test_memory_that_is_sealed_against_future_writes_gets_a_writer() -> None:
     with opened("udmabuf") as kernel:
         seen = run(kernel, *made, *sealed, *written, machine="udmabuf")
     assert [s.result for s in seen[4:]] == ["OK", "EPERM", "EINVAL", "OK", "OK", "WRITTEN"]
+
+
+def test_a_fence_that_failed_is_merged_away() -> None:
+    """H04, which breaks sync_file.I03."""
+    made = ("open(process0, fd0)", "create_fence(process0, fd0, fd1, 1)")
+    failed = (*made, "close(process0, fd0)", "info(process0, fd1)")
+    with opened("sync_file") as kernel:
+        seen = run(kernel, *failed, "merge(process0, fd1, fd1, fd2)", "info(process0, fd2)", machine="sync_file")
+    assert [s.result for s in seen[3:]] == ["ENOENT", "OK", "READY"]
+
+
+def test_of_several_fences_one_has_failed_and_whoever_did_not_poll_is_told_that_all_went_well() -> None:
+    """H05: the same calls but for a poll in between."""
+    one, other = ((f"open(process0, fd{n})", f"create_fence(process0, fd{n}, fd{n + 1}, 1)") for n in (0, 2))
+    over = ("close(process0, fd0)", "advance(process0, fd2)", "info(process0, fd4)")
+    with opened("sync_file") as kernel:
+        for asked, told in (((), "READY"), (("poll(process0, fd4)",), "ENOENT")):
+            seen = run(kernel, *one, *other, "merge(process0, fd1, fd3, fd4)", *asked, *over, machine="sync_file")
+            assert [s.result for s in seen] == ["OK"] * (7 + len(asked)) + [told]

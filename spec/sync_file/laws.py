@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from accelspec.spec.kernel import Fd, Process
-from accelspec.spec.language import OK, READY, STATE, STEP, Errno, after, always, deduced, implies, old, read, sometimes
+from accelspec.spec.language import OK, STATE, STEP, Errno, after, always, deduced, implies, old, read, sometimes
 
 from .timelines import SW_SYNC, Fence, SyncFile, Timeline, Timelines
 
@@ -29,25 +29,14 @@ class Laws(Timelines):
         told = any(s.file is p.fd[k] and s.waits[x] and x.error for s in SyncFile for x in Fence)
         return implies(result is OK and failed, told)
 
-    @after("info", "sync_file.I04", STEP, deduced("a status of 1 says that all went well"))
-    def no_false_success(self, p: Process, n: Fd, result: Errno) -> bool:
-        """What is said to be over without an error has no fence with one."""
-        failed = any(s.file is p.fd[n] and s.waits[x] and x.error for s in SyncFile for x in Fence)
-        return implies(result is READY, not failed)
-
-    @always("sync_file.I05", STATE, deduced("dma_fence_put, sync_timeline_put"))
+    @always("sync_file.I04", STATE, deduced("dma_fence_put, sync_timeline_put"))
     def nothing_is_left(self) -> bool:
         """A fence is there for some file, a timeline for its own or for a fence."""
         return all(any(s.waits[x] for s in SyncFile) for x in Fence) and all(
             t.file is not None or any(x.timeline is t for x in Fence) for t in Timeline
         )
 
-    @sometimes("sync_file.S01", deduced("a merge of two timelines"))
-    def waits_for_two(self) -> bool:
-        """A file waits for fences of two timelines."""
-        return any(s.many for s in SyncFile)
-
-    @sometimes("sync_file.S02", deduced("a timeline that is closed"))
+    @sometimes("sync_file.S01", deduced("a timeline that is closed"))
     def outlives_its_timeline(self) -> bool:
         """A file has a fence that failed because its timeline was closed."""
         return any(s.waits[x] and x.timeline.file is None and x.error for s in SyncFile for x in Fence)
