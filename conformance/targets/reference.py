@@ -121,7 +121,7 @@ class Reference(Driver):
         return msgspec.structs.replace(seen, alarms=(*seen.alarms, *map(str, found)))
 
 
-MACHINES = ("uacce", "habanalabs", "ownership", "dmabuf")  # that have a reference implementation
+MACHINES = ("uacce", "habanalabs", "ownership", "dmabuf", "fences")  # that have a reference implementation
 
 
 def open_reference(machine: str, revision: str, options: Mapping[str, str] | None = None) -> Reference:
@@ -147,4 +147,8 @@ def open_reference(machine: str, revision: str, options: Mapping[str, str] | Non
             from .reference_dmabuf import DmabufReference
 
             return DmabufReference(revision, options)
+        case "fences":
+            from .reference_fences import FencesReference
+
+            return FencesReference(revision, options)
     raise TargetError(f"the reference implementation has no machine {machine!r}, only {', '.join(MACHINES)}")

@@ -302,7 +302,8 @@ class Fences(Machine):
         f = choose(
             f
             for f in Fence
-            if any(s.reservation is r and s.visible and s.usage <= (2 if write else 1) and s.fence is f for s in Slot)
+            if not f.signaled
+            and any(s.reservation is r and s.visible and s.usage <= (2 if write else 1) and s.fence is f for s in Slot)
         )
         SyncFile(fence=f)
         return OK("ok", read("dma_buf_export_sync_file", "without a fence a signalled one"))
