@@ -2,8 +2,8 @@
 """The fences and reservation objects of the reference implementation behind the target interface.
 
 A place of a reservation object is called by its index in the list: fences are put behind the last one, or into the
-place of one that they make superfluous. None leaves the list: `prune` is not offered; nor are poll, and sync files, which
-here hold all that they wait for, and in the specification one of it.
+place of one that they make superfluous. None leaves the list: `prune` is not offered. Nor are poll, and sync files: here
+they hold all that they wait for, and in the specification one of it.
 """
 
 # ruff: noqa: D102  (a method do_X performs the operation X, and the specification says what that is)
