@@ -2,7 +2,7 @@
 """The fences and reservation objects of the reference implementation behind the target interface.
 
 A place of a reservation object is called by its index in the list: fences are put behind the last one, or into the
-place of one that they make superfluous. None leaves the list: `prune` is not offered. Nor are poll, and sync files: here
+place of one that they make superfluous. None leaves the list: `prune` is not offered. Nor are poll and sync files: here
 they hold all that they wait for, and in the specification one of it.
 """
 
