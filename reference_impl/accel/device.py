@@ -202,7 +202,7 @@ class AccelDevice:
         self.active = False
 
     def end_survivors(self) -> None:
-        """After a hard reset: what contexts of before it had on the device goes, where they may not outlive it."""
+        """After a hard reset or a removal: what contexts had on the device goes, where they may not outlive it."""
         if not self.behaviour.dead_after_hard_reset:
             return
         self.in_debug = self.tracing = False

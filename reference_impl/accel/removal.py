@@ -53,6 +53,7 @@ def remove(task: Task, device: "AccelDevice") -> Step[int]:
             failed = yield from kill_users(task, device, control=True)
             if failed:
                 _give_up(device, device.control_files)
+    device.end_survivors()
     device.stop_kernel_context()
     device.forget_captured()
     device.gone = bool(device.files or device.control_files) and behaviour.survivors == "keep their device"

@@ -82,6 +82,7 @@ def test_T7_who_survives_a_removal_closes_in_peace() -> None:
     s.remove()
     s.finish_removal()
     assert s.info(0, 0) == Errno.ENODEV
+    assert s.device().memory.used == 0
     assert checks.end(s) == []
 
 
