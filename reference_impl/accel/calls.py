@@ -143,7 +143,10 @@ class AccelCalls(Running):
     def _finish(self, call: Call, who: int, what: int = 0) -> int:
         """As in `Running`; whoever waits for a lock that a sleeper or a worker has waits with it."""
         call.run()
-        if not call.done and call.at is not None and call.at.kind == "lock" and (self._asleep or self._workers):
+        if call.done:
+            self.settle()
+            return call.result
+        if call.at is not None and call.at.kind == "lock" and (self._asleep or self._workers):
             self._asleep.append((who, what, call))
             self.settle()
             return call.result if call.done else Outcome.WOULD_BLOCK
