@@ -249,9 +249,7 @@ def end(system: AccelSystem) -> list[Finding]:
     for message in list(system.messages):
         system.discard(message)
     system.stubborn.clear()
-    for d, device in system.devices.items():
-        for number in list(device.exports):
-            system.release_export(number, d)
+    system.release_exports()
     for p, process in list(system.kernel.processes.items()):
         if process.alive:
             system.exit(p)

@@ -331,6 +331,14 @@ class AccelUserCalls(AccelCalls):
             raise UsageError(f"there is no exported buffer {number}")
         return (yield from exported.release(task))
 
+    def release_exports(self) -> int:
+        """Let every importer let go, those of devices that were removed, too; how many exported buffers there were."""
+        exported = [one for device in (*self.retired, *self.devices.values()) for one in device.exports.values()]
+        for one in exported:
+            task = Task("importer")
+            self._finish(self._enter(task, one.release(task)), -1)
+        return len(exported)
+
     def mmap(self, p: int, n: int, handle: int, pages: int) -> int:
         """Map a command buffer in process `p`: the first page number, -EINVAL, -ENODEV, -ENOMEM."""
         return self._run("mmap", p, n, handle, pages)

@@ -3,6 +3,7 @@
 
 import pytest
 
+from accelspec.reference_impl.accel import checks
 from accelspec.reference_impl.accel.arguments import InfoArgs
 from accelspec.reference_impl.accel.info import Info
 from accelspec.reference_impl.accel.system import AccelSystem
@@ -73,3 +74,12 @@ def test_the_control_node_is_never_the_drm_cores(revision: str) -> None:
     s.refuse_to_die(0)
     s.finish_removal()
     assert s.open_control(1, 0, 0) == Errno.ENXIO
+
+
+def test_importers_of_a_removed_device_let_go_at_the_end() -> None:
+    s = opened(AccelSystem("c2"))
+    handle = s.alloc(0, 0, 4096)
+    assert s.export(0, 0, s.map(0, 0, handle)) > 0
+    s.finish_removal()
+    s.probe(0)
+    assert [left for left in checks.end(s) if left.rule == "habanalabs.I06"] == []
