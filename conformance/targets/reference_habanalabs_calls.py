@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 
@@ -87,21 +88,29 @@ class Lasting(Started):
 
 
 class Places:
-    """Which number each submission has that a ring still knows, as the specification gives them: the lowest free."""
+    """Which number each submission has that exists, as the specification gives them: the lowest free.
+
+    One exists as long as the ring of its context knows it, or the hardware has it.
+    """
 
     def __init__(self) -> None:
         self._there: dict[int, tuple[Context, int, Submission | None]] = {}  # with how many were before it
+        self._made: Counter[Context] = Counter()
 
     def take(self, context: Context, made: Submission | None) -> tuple[int, bool]:
         """The number of the next one of a context; whether the one that leaves the ring for it had the same."""
-        there = {n: entry for n, entry in self._there.items() if entry[0].refs > 0}
-        i = 1 + max((i for other, i, _ in there.values() if other is context), default=-1)
-        oldest = i + 1 - len(context.ring)
-        stay = {
-            n: (other, j, submission)
-            for n, (other, j, submission) in there.items()
-            if other is not context or j >= oldest or (submission is not None and not submission.released)
-        }
-        number = next(n for n in count() if n not in stay)
-        self._there = {**stay, number: (context, i, made)}
-        return number, number in there
+        before = self._existing()
+        i = self._made[context]
+        self._made[context] += 1
+        self._there = self._existing()
+        number = next(n for n in count() if n not in self._there)
+        self._there[number] = context, i, made
+        return number, number in before
+
+    def _existing(self) -> dict[int, tuple[Context, int, Submission | None]]:
+        there = {}
+        for n, (context, i, submission) in self._there.items():
+            in_ring = i >= self._made[context] - len(context.ring)
+            if context.refs > 0 and (in_ring or (submission is not None and not submission.released)):
+                there[n] = context, i, submission
+        return there

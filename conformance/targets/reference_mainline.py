@@ -56,6 +56,7 @@ INJECTED = {
     "copy_from_user": "copy_from_user",
     "a free entry in the hardware queue": "queue_full",
     "re-initialisation": "hw_init",
+    "scrub_device_mem": "scrub",
 }
 ARGUMENTS = (
     "pad is 0", "flags", "more than 512 chunks", "a chunk", "32 sequences at most", "a free completion", "a signal",

@@ -96,6 +96,7 @@ class Behaviour:
     escalation_changes_kind: bool = True
     broken_refuses_soft: bool = True
     scrubs: bool = True
+    failed_scrub_fails_reset: bool = True
     reset_clears_slot: bool = True
     failed_kernel_context_frees_tables: bool = True
     open_wipes_captured: bool = True
@@ -114,6 +115,7 @@ C1: Final = replace(
     control_opens="operational",
     idle_check="always",
     failed_scrub_resets=False,
+    failed_scrub_fails_reset=False,
     late_close_resets=False,
     export_holds="context",
     wait_checks="operational",

@@ -78,6 +78,12 @@ def _begin(task: Task, device: "AccelDevice", flags: Reset) -> Step[int]:
         yield from _stop(task, device)
         yield point("compute reset: stopped and rolled back")
         failed = yield from _restart(task, device, hard=False)
+        if not failed:
+            failed = _scrub(device)
+            if failed and not device.behaviour.failed_scrub_fails_reset:
+                return failed
+        if not failed:
+            device.counters["compute_reset"] += 1
         if not failed and device.remembered is None:
             device.in_compute_reset = device.in_reset = False
             device.needs_reset = False
@@ -130,6 +136,10 @@ def hard_reset(task: Task, device: "AccelDevice") -> Step[int]:
         yield point(f"{STAGE}users gone")
     device.reset_becomes("restart")
     failed = yield from _restart(task, device, hard=True)
+    if not failed:
+        failed = _scrub(device)
+        if failed and not behaviour.failed_scrub_fails_reset:
+            return failed
     device.reset_becomes("finish")
     if failed:
         return _broken(device, failed)
@@ -257,13 +267,15 @@ def _restart(task: Task, device: "AccelDevice", *, hard: bool) -> Step[int]:
         failed = kernel.injector.take(name)
         if failed is not None and failed < 0:
             return Errno.EIO if name == "idle_after_reset" else failed
-    if behaviour.scrubs:
-        scrubbed = device.memory.scrub()
-        if scrubbed:
-            return scrubbed
-    if not hard:
-        device.counters["compute_reset"] += 1
     return 0
+
+
+def _scrub(device: "AccelDevice") -> int:
+    """Scrub the memory, the last step of a reset: 0, or why not.
+
+    Where a failure does not fail the reset it stays as it is for ever: nobody clears `in_reset` (B25).
+    """
+    return device.memory.scrub() if device.behaviour.scrubs else 0
 
 
 def _reset_contexts(task: Task, device: "AccelDevice") -> Step[None]:

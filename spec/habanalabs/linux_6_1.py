@@ -81,5 +81,6 @@ class Linux6_1(Mainline):
 
     def scrubbed_by_reset(self, d: Device) -> None:
         if fails("scrub_device_mem"):
+            d.disabled = False  # it was enabled for its own initialisation
             raise DONE("stuck", read("hl_device_reset", "returns with in_reset set, and nobody clears it (B25)"))
         super().scrubbed_by_reset(d)
