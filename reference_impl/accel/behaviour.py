@@ -213,7 +213,13 @@ INTENDED: Final = replace(
     # Memory belongs to who allocated it, lives as long as somebody shows it, and is scrubbed before the next owner.
     scrubs=True,
     failed_scrub_resets=True,
-    memory=replace(B.memory, free_tests_owner=True, orphan="freed at the last unmap", close_skips_destroyed=True),
+    memory=replace(
+        B.memory,
+        free_tests_owner=True,
+        orphan="freed at the last unmap",
+        close_skips_destroyed=True,
+        scrub_skips_clean=True,
+    ),
 )
 
 REVISIONS: Final = {behaviour.name: behaviour for behaviour in (A, B, C0, C1, C2, INTENDED)} | {"b9": B}

@@ -187,10 +187,12 @@ class DeviceMemory:
 
     def scrub(self, everything: bool = False) -> int:
         """Zero what earlier owners left in free pages, or all memory; 0, or an injected errno, then nothing is."""
-        if not self._dirty:
+        if self.rules.scrub_skips_clean and not self._dirty:
             return 0
         if refused := self.take("scrub"):
             return refused
+        if not self._dirty:
+            return 0
         doomed = self._had_by != 0
         if not everything:
             doomed &= self._free

@@ -30,6 +30,7 @@ class MemoryRules:
     map_tests_owner: bool = True
     # what becomes of SHARED memory whose owner ends while others have it mapped
     orphan: Literal["freed under its users", "freed at the last unmap"] = "freed under its users"
+    scrub_skips_clean: bool = False  # where nobody had a page there is nothing that could fail; the kernel scrubs it
     # address spaces
     unmap_invalidates: bool = True  # no translation survives its mapping
     # command buffers
