@@ -66,7 +66,7 @@ def asked(task: Task, fd: "AccelFd", answer: Callable[[], int]) -> Step[int]:
     device = fd.device
     assert device is not None
     yield from device.lazy_lock.acquire(task)
-    result = _lost(device) or answer()
+    result = lost_meanwhile(device) or answer()
     needed = int(device.slot is None)  # for whoever works next
     if result == 0 and fd.context is None and (device.asids.room is None or device.asids.room > needed):
         yield from create(task, fd)  # without it, where that fails
@@ -83,7 +83,7 @@ def _has(device: "AccelDevice", fd: "AccelFd", compute: bool) -> bool:
     return device.holds_slot(context)
 
 
-def _lost(device: "AccelDevice") -> int:
+def lost_meanwhile(device: "AccelDevice") -> int:
     """Return what has become of the device since the call began, where the revision asks: 0 if it works."""
     if not device.behaviour.looks_again:
         return 0
@@ -94,7 +94,7 @@ def _lost(device: "AccelDevice") -> int:
 
 def _refused(device: "AccelDevice", fd: "AccelFd") -> int:
     """Return why the context of `fd`, or a new one, may not compute; 0 if it may."""
-    lost = _lost(device)
+    lost = lost_meanwhile(device)
     if lost:
         return lost
     context = fd.context
@@ -104,7 +104,7 @@ def _refused(device: "AccelDevice", fd: "AccelFd") -> int:
 
 
 def _make(task: Task, device: "AccelDevice", fd: "AccelFd", compute: bool) -> Step[int]:
-    refused = _refused(device, fd) if compute else _lost(device)
+    refused = _refused(device, fd) if compute else lost_meanwhile(device)
     if refused:
         return refused
     context = fd.context

@@ -9,7 +9,7 @@ from .arguments import NO_SEQUENCE, TYPES, Chunk, CsArgs, CsFlag
 from .buffers import CommandBuffer
 from .fence import Fence
 from .hardware import QueueKind
-from .lazy import claim
+from .lazy import claim, lost_meanwhile
 from .packets import Packet, parse
 from .queues import Done
 from .reset import Reset, request_reset, sleep
@@ -226,7 +226,7 @@ def _watch(device: "AccelDevice", buffer: CommandBuffer | None, done: Done) -> D
 def _ready(submission: Submission, jobs: list[Job], args: CsArgs) -> int:
     device = submission.context.device
     if not device.operational:
-        return Errno.EPERM
+        return lost_meanwhile(device) or Errno.EPERM
     if device.kernel.injector.take("queue_full") is not None:
         return Errno.EAGAIN
     wanted: dict[int, int] = {}

@@ -116,3 +116,11 @@ def test_T11_a_call_that_waited_for_the_lock_looks_at_the_device_again() -> None
     asking = step_to(s.call("cb_create", 0, 0), "before lazy_ctx_creation_lock")
     s.hard_reset()
     assert asking.run() == Errno.ENODEV
+
+
+def test_T11_a_submission_that_meets_a_reset_is_answered_as_if_it_had_come_later() -> None:
+    s = shared()
+    slow = step_to(s.call("submit", 0, 0), "submit: sequence consumed")
+    s.hard_reset()
+    assert slow.run() == Errno.ENODEV
+    assert s.device().contexts == {}
