@@ -83,6 +83,7 @@ SELDOM = {
 OF_DESIGNS = {
     "D2b": {"export.freed": "a use after free (B01)"},
     "D3a": {"export.no_descriptor": "a double free (B03)"},
+    "intended": {"open.owner_token": "a call that fails, five calls in; added when 20,000 calls had not taken it"},
     "D3t": dict.fromkeys(["revoke.ok", "map.revoked", "map.stopped", "attach.revoked"], UNWANTED),
 }
 
@@ -129,7 +130,7 @@ HISTORICAL = {
     "B48": ("D2c", 4),
     "B50": ("intended", 7),
 }
-FEW = ("B04", "B09", "B17")  # an alarm or something left, an answer, a cell
+FEW = ("B04", "B09")  # an alarm or something left, an answer
 ROOM = {"B28": {"Fd": 3}}  # where two buffers are needed at once
 SEED = {"B19": 2}  # the first one takes more steps than are given
 
