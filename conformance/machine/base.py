@@ -104,11 +104,12 @@ def _compile(release: Release, folder: Path, tell: Tell) -> None:
     tell("compiling it: about ten minutes on two processors")
     debug.compile_kernel(tree)
     shutil.copy(tree / "arch/x86/boot/bzImage", folder / "bzImage")
-    for path in PACKAGED:
-        (folder / "modules").mkdir(exist_ok=True)
-        shutil.copy(tree / f"{path}.ko", folder / "modules")
-    for path in SOURCES:
-        (folder / "source" / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(tree / path, folder / "source" / path)
+    (folder / "modules").mkdir()
+    for module in (tree / f"{path}.ko" for path in PACKAGED):
+        if module.exists():  # the others are built in
+            shutil.copy(module, folder / "modules")
+    for source_file in SOURCES:
+        (folder / "source" / source_file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tree / source_file, folder / "source" / source_file)
     debug.leave_headers(tree)
     (folder / "headers").symlink_to(tree.relative_to(folder))

@@ -114,12 +114,13 @@ def _build(parts: Parts, given: list[Path], qemu: str, tell: Tell) -> Image:
                 Path(made).mkdir()  # for its own end
     else:
         os.utime(folder)
+    packaged = [name for name in map(name_of, PACKAGED) if (kernel / "modules" / f"{name}.ko").exists()]
     return Image(
         release,
         folder,
         Path(parts.kernel_image).resolve() if parts.kernel_image else kernel / "bzImage",
         folder / "initrd",
-        tuple(dict.fromkeys((*map(name_of, PACKAGED), *OWN_MODULES, *map(name_of, parts.modules)))),
+        tuple(dict.fromkeys((*packaged, *OWN_MODULES, *map(name_of, parts.modules)))),
         DEBUG_MEMORY if parts.debug else MEMORY,
         "uacce" not in own,
         qemu,

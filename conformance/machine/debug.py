@@ -18,8 +18,8 @@ CONFIG = Path(__file__).parent / "debug.config"
 DISK = 6_000_000_000  # bytes that compiling needs for a while; it keeps a tenth of them
 TOOLS = {"flex": "flex", "bison": "bison", "bc": "bc"}
 HEADERS = {"gelf.h": "libelf-dev"}
-OBJECTS = (".o", ".a", ".cmd", ".c", ".S", ".rst", ".txt", ".dts", ".dtsi", ".json")  # of no use to a module
-KEPT = ("scripts", "tools")  # what runs while a module is built
+KEPT = ("arch", "include", "scripts", "tools")  # what modules are built with, of the folders
+OBJECTS = (".o", ".a", ".c", ".S")  # of no use for that in arch
 
 
 def key() -> str:
@@ -48,15 +48,11 @@ def compile_kernel(tree: Path) -> None:
 
 def leave_headers(tree: Path) -> None:
     """Remove all that modules are not built with."""
-    for folder, inner, files in os.walk(tree):
-        if Path(folder) == tree:
-            inner[:] = [name for name in inner if name not in KEPT]
-            for name in ("Documentation", "vmlinux", "vmlinux.o", "System.map"):
-                path = tree / name
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        for name in files:
-            if name.endswith(OBJECTS):
-                (Path(folder) / name).unlink(missing_ok=True)
+    others = [path for path in tree.iterdir() if path.is_dir() and path.name not in KEPT]
+    for path in [*others, *(path for path in (tree / "arch").iterdir() if path.is_dir() and path.name != "x86")]:
+        shutil.rmtree(path)
+    for path in [*tree.glob("vmlinux*"), *(path for path in (tree / "arch").rglob("*") if path.suffix in OBJECTS)]:
+        path.unlink()
 
 
 def _make(tree: Path, *targets: str) -> None:
