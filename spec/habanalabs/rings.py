@@ -184,7 +184,8 @@ class Rings(Ioctls):
 
     def mates(self, c: Submission, o: Submission) -> bool:
         """Another one of its group that is not released yet."""
-        return c.stage is LAST and o.stage in (FIRST, MIDDLE) and o.queued and o.ctx is c.ctx
+        there = c.stage is LAST and o.stage in (FIRST, MIDDLE) and o.queued and o.ctx is c.ctx
+        return there and not self.before(c, o)  # what came later is of the next group (H111)
 
     def has_timer(self, c: Submission) -> bool:
         """cs_needs_timeout, and it is the first on the list that does: no other timer runs."""
