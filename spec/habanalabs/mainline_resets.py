@@ -52,6 +52,7 @@ class Resets(Owners):
         b = c.cb
         c.fence = fence
         c.stage = WHOLE
+        c.group = None
         c.patient = False
         c.fired = False
         c.alive = False

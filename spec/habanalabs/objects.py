@@ -178,6 +178,7 @@ class Submission(Object):
     queued: bool = False  # on cs_mirror_list: the hardware has it
     awaited: bool = False  # a thread is inside WAIT, and holds the fence and the context
     stage: Stage = WHOLE
+    group: Raw[Submission | None] = None  # of a middle, the first; of a first and of middles, the last that closes it
     patient: bool = False  # HL_CS_FLAGS_SKIP_RESET_ON_TIMEOUT
     fired: bool = False  # its lockup timer has fired
 

@@ -143,10 +143,16 @@ class Rings(Ioctls):
         if fails("a free entry in the hardware queue"):
             self.reject(c)
             return EAGAIN("queue_full", read("hl_hw_queue_schedule_cs", "the sequence is used up"))
-        if stage in (MIDDLE, LAST) and not self.is_open(x):
+        first = choose(o for o in Submission if stage in (MIDDLE, LAST) and o.ctx is x and self.opens_group(o))
+        if stage in (MIDDLE, LAST) and first is None:
             self.reject(c)
             return EINVAL("no_group", read("hl_hw_queue_schedule_cs", "no such first, or its last is there"))
         c.queued = True
+        if when(stage is MIDDLE):
+            c.group = first
+        for o in Submission:
+            if stage is LAST and (o is first or (o.queued and o.group is first)):
+                o.group = c
         c.cb = b
         for y in CommandBuffer:
             if y is b:
@@ -159,10 +165,9 @@ class Rings(Ioctls):
         c.alive = False
         self.let_go(c)
 
-    def is_open(self, x: Context) -> bool:
-        """Is there a group on the list that its last has not closed?  In a ring of two there is one at most."""
-        there = any(o.ctx is x and o.queued and o.stage is FIRST for o in Submission)
-        return there and not any(o.ctx is x and o.queued and o.stage is LAST for o in Submission)
+    def opens_group(self, o: Submission) -> bool:
+        """Is it the first of a group on the list that no last has closed?  Who joins names the first (H111)."""
+        return o.queued and o.stage is FIRST and o.group is None
 
     # ------------------------------------------------------------------ how it ends
 
@@ -184,8 +189,7 @@ class Rings(Ioctls):
 
     def mates(self, c: Submission, o: Submission) -> bool:
         """Another one of its group that is not released yet."""
-        there = c.stage is LAST and o.stage in (FIRST, MIDDLE) and o.queued and o.ctx is c.ctx
-        return there and not self.before(c, o)  # what came later is of the next group (H111)
+        return c.stage is LAST and o.queued and o.group is c
 
     def has_timer(self, c: Submission) -> bool:
         """cs_needs_timeout, and it is the first on the list that does: no other timer runs."""
