@@ -55,7 +55,6 @@ from .objects import (
     WHOLE,
     Chip,
     CommandBuffer,
-    Context,
     Device,
     Fence,
     FilePrivate,
