@@ -26,7 +26,7 @@ from accelspec.spec.language import (
     stated,
 )
 
-from .objects import PENDING, Asid, CommandBuffer, Context, Device, FilePrivate, Memory, Submission
+from .objects import PENDING, PLACED, REJECTED, Asid, CommandBuffer, Context, Device, FilePrivate, Memory, Submission
 
 SHEET = stated("section 6", document="docs/facts/habanalabs.md")
 
@@ -96,7 +96,7 @@ class Laws(Machine):
     def buffers_outlive_their_users(self) -> bool:
         """A buffer that a submission uses lives, and one that nobody uses has a handle."""
         return all(
-            c.cb is None or (c.fence is PENDING and any(b is c.cb for b in CommandBuffer)) for c in Submission
+            c.cb is None or (c.fence in (PLACED, PENDING) and any(b is c.cb for b in CommandBuffer)) for c in Submission
         ) and all(b.handle or any(c.cb is b for c in Submission) for b in CommandBuffer)
 
     @always("habanalabs.I28", COUNT, SHEET)
@@ -204,11 +204,11 @@ class Laws(Machine):
 
     @after("submit", "habanalabs.I23", STEP, SHEET)
     def failed_calls_change_nothing(self, result: Errno) -> bool:
-        """A submission that fails leaves the slot, the clocks and every fence as they were."""
+        """A submission that fails leaves the slot, the clocks and the others' fences as they were."""
         return implies(
             result is not OK,
             all(d.slot is old(d).slot and d.high == old(d).high for d in Device)
-            and all(c.fence is old(c).fence for c in Submission),
+            and all(c.fence is old(c).fence or c.fence is REJECTED for c in Submission),
         )
 
     # ------------------------------------------------------------------ progress

@@ -22,7 +22,8 @@ class Fence(Enum):
     DONE = "finished"
     TIMED_OUT = "its lockup timer fired"
     ABORTED = "rolled back by a reset: EIO"
-    REJECTED = "6.x: got a sequence, and was never given to the hardware: EBUSY"
+    REJECTED = "got a sequence, and was never given to the hardware: EBUSY"
+    PLACED = "5.x: has its place in the ring, and is not given to the hardware yet"
 
 
 class Query(Enum):
@@ -79,7 +80,7 @@ class Asic(Enum):
     GAUDI2 = "a compute reset whenever an owner leaves, and no other"
 
 
-PENDING, DONE_WELL, TIMED_OUT, ABORTED, REJECTED = Fence
+PENDING, DONE_WELL, TIMED_OUT, ABORTED, REJECTED, PLACED = Fence
 FUTURE, NEWEST, OLDER, GONE = Place
 WHOLE, FIRST, MIDDLE, LAST = Stage
 NEEDED, RUNNING, SWITCHED = Switch
@@ -135,7 +136,7 @@ class FilePrivate(Object):
     device: Rigid[Device]
     opener: Rigid[Process]  # taskpid: who opened, whoever has the file now
     control: Rigid[bool] = False  # of the control node
-    inside: Once = 0  # calls that take several steps and hold the file
+    inside: Few = 0  # calls that take several steps and hold the file
     callers: Map[Process, bool] = Map()  # intended: who is inside such a call
     file: Unique[File | None] = None  # none since the last close: what is left drains
     listed: bool = False  # on fpriv_list; since 5.17 files of the control node are on one of their own

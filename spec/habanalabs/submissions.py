@@ -10,8 +10,10 @@ from accelspec.spec.language import (
     EINVAL,
     EIO,
     ENOMEM,
+    EPERM,
     OK,
     Result,
+    any_of,
     choose,
     event,
     fails,
@@ -19,10 +21,11 @@ from accelspec.spec.language import (
     operation,
     read,
     require,
+    when,
 )
 
 from .ioctls import Ioctls
-from .objects import ABORTED, DONE_WELL, PENDING, CommandBuffer, Context, Submission
+from .objects import ABORTED, DONE_WELL, PENDING, PLACED, REJECTED, CommandBuffer, Context, Submission
 
 
 class Submissions(Ioctls):
@@ -39,18 +42,27 @@ class Submissions(Ioctls):
         if fails("arguments"):
             return EINVAL("bad_arguments", read("hl_cs_ioctl"))
         last = choose(c for c in Submission if c.ctx is x)
-        if last is not None and last.fence is PENDING:
+        if last is not None and last.fence in (PLACED, PENDING):
             return EAGAIN("ring_full", read("allocate_cs"))
         if fails("allocation"):
             return ENOMEM("no_memory", read("allocate_cs"))
         b = choose(b for b in CommandBuffer if b.hpriv is x.hpriv and b.handle)
         if b is None and fails("hl_cb_get"):
             return EINVAL("unknown_cb", read("validate_queue_index"))
-        if last is not None:
-            last.fence = PENDING
+        if when(last is not None):
+            last.fence = PLACED
             last.cb = b
-            return OK("next", read("hl_hw_queue_schedule_cs", "the slot of the ring is used again"))
-        Submission(ctx=x, cb=b)
+        else:
+            Submission(ctx=x, cb=b, fence=PLACED)
+        h.inside += 1
+        yield "placed"
+        h.inside -= 1
+        self.may_work(x)
+        c = any_of(c for c in Submission if c.ctx is x)
+        if not self.operational(h.device):
+            self.signal(c, REJECTED)
+            return EPERM("lost_to_reset", read("hl_hw_queue_schedule_cs", "not -EBUSY"))
+        c.fence = PENDING
         return OK("ok", read("hl_hw_queue_schedule_cs"))
 
     @event
@@ -77,7 +89,7 @@ class Submissions(Ioctls):
         c = choose(c for c in Submission if c.ctx is x)
         if c is None:
             return EINVAL("not_submitted", read("hl_cs_wait_ioctl", "sequences begin with 1"))
-        if c.fence is PENDING:
+        if c.fence in (PLACED, PENDING):
             return OK("busy", read("hl_cs_wait_ioctl"))
         if c.fence is ABORTED:
             return EIO("aborted", read("hl_cs_wait_ioctl"))
