@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from accelspec.reference_impl.accel.arguments import Chunk, DebugOp, InfoArgs, MemoryFlag
 from accelspec.reference_impl.accel.behaviour import REVISIONS
 from accelspec.reference_impl.accel.checks import KNOWN
+from accelspec.reference_impl.accel.context import Context
 from accelspec.reference_impl.accel.device import AccelDevice
 from accelspec.reference_impl.accel.fd import AccelFd
 from accelspec.reference_impl.accel.info import Info
@@ -25,7 +26,7 @@ from . import interface
 from .interface import Observation
 from .reference import Reference
 from .reference_calls import Started, index, outcome
-from .reference_habanalabs_calls import AtOnce, Lasting, Places, Thorough
+from .reference_habanalabs_calls import AtOnce, Lasting, Places, Placing, Thorough
 from .reference_habanalabs_view import View
 
 EXTERNAL, NOWHERE = 4, 7  # queues of the default device: one that needs a command buffer, one that is not there
@@ -231,7 +232,7 @@ class HabanalabsReference(Reference):
         user = self._fd(process, fd)
         chunk = self._chunk(user)
         call = self._user("submit", process, fd, *((chunk,) if chunk else ()), empty=chunk is None)
-        return Thorough(self.system, call.call, lambda _: self._submitted(user))
+        return Placing(self.system, call.call, lambda accepted: self._placed(user, accepted))
 
     def _chunk(self, fd: AccelFd | None) -> Chunk | None:
         if "arguments" in self._fails:
@@ -239,14 +240,18 @@ class HabanalabsReference(Reference):
         buffer = self.view.buffer(fd)
         return Chunk(EXTERNAL, buffer.handle) if buffer else Chunk()
 
-    def _submitted(self, user: AccelFd | None) -> Observation:
+    def _placed(self, user: AccelFd | None, accepted: bool) -> tuple[str, ...]:
         context = self.view.context(user)
         assert context is not None
-        assert context.latest is not None
-        new = context.latest
-        number, same = self._places.take(new.context, new)
-        self._submissions[name := f"submission{number}"] = new
-        return Observation("OK", () if same else (name,))
+        return self.made(context, accepted=accepted)
+
+    def made(self, context: Context, *, accepted: bool) -> tuple[str, ...]:
+        """The name of the submission that a context has made, also of one that was rejected, if it is a new name."""
+        number, same = self._places.take(context, context.latest if accepted else None)
+        name = f"submission{number}"
+        if accepted and context.latest is not None:
+            self._submissions[name] = context.latest
+        return () if same else (name,)
 
     def do_complete(self, submission: str) -> str:
         """The hardware has finished it, whatever it was doing: an interrupt that was on its way still comes."""

@@ -47,6 +47,21 @@ class Thorough(Started):
         return self._seen if self.call.result == 0 else Observation(outcome(self.call.result))
 
 
+class Placing(Thorough):
+    """A CS ioctl: what had its place in the ring is a submission, also if a reset came before the hardware got it."""
+
+    def __init__(self, system: AccelSystem, call: Call, made: Callable[[bool], tuple[str, ...]]) -> None:
+        super().__init__(system, call)
+        self._made = made
+
+    def finish(self) -> Observation:
+        """As in `Started`."""
+        seen = super().finish()
+        if seen.result not in ("OK", "EPERM"):
+            return seen
+        return Observation(seen.result, self._made(seen.result == "OK"))
+
+
 class AtOnce(Started):
     """A call that goes as far as it can in one step: what it passes on its way is no window of the specification."""
 

@@ -263,14 +263,6 @@ class MainlineReference(HabanalabsReference):
                     return submission.seq
         return 99
 
-    def made(self, context: Context, *, accepted: bool) -> tuple[str, ...]:
-        """The name of the submission that a context has made, also of one that was rejected, if it is a new name."""
-        number, same = self._places.take(context, context.latest if accepted else None)
-        name = f"submission{number}"
-        if accepted and context.latest is not None:
-            self._submissions[name] = context.latest
-        return () if same else (name,)
-
     def do_complete(self, submission: str) -> str:
         done = self._submissions[submission]
         queues = done.context.device.queues

@@ -49,10 +49,11 @@ class Submissions(Ioctls):
         b = choose(b for b in CommandBuffer if b.hpriv is x.hpriv and b.handle)
         if b is None and fails("hl_cb_get"):
             return EINVAL("unknown_cb", read("validate_queue_index"))
-        if when(last is not None):
-            last.fence = PLACED
-            last.cb = b
-        else:
+        for o in Submission:
+            if o.ctx is x:
+                o.fence = PLACED
+                o.cb = b
+        if when(last is None):
             Submission(ctx=x, cb=b, fence=PLACED)
         h.inside += 1
         yield "placed"
