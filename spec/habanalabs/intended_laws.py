@@ -21,7 +21,7 @@ from accelspec.spec.language import (
 
 from .laws import SHEET, Laws
 from .letter_laws import LetterLaws
-from .objects import PENDING, Asid, CommandBuffer, Context, Device, FilePrivate, Memory, Submission
+from .objects import PENDING, PLACED, Asid, CommandBuffer, Context, Device, FilePrivate, Memory, Submission
 
 
 class IntendedLaws(LetterLaws, Laws):
@@ -107,6 +107,10 @@ class IntendedLaws(LetterLaws, Laws):
     @lemma(deduced("T4: who submits has the slot"))
     def work_was_the_owners(self) -> bool:
         return all(c.ctx.in_slot or c.ctx.dead for c in Submission)
+
+    @lemma(deduced("T11: a submission is one piece"))
+    def no_submission_is_half_made(self) -> bool:
+        return all(c.fence is not PLACED for c in Submission)
 
     @lemma(deduced("T6"))
     def records_are_built(self) -> bool:

@@ -108,7 +108,7 @@ KNOWN_B1 = [*EVERYWHERE, *RACE, COUNTED_FIRST, NO_VICTIM, DANGLES_COUNT, SURVIVO
 
 FIRST_CALL = violates(
     "habanalabs.I04",
-    "submit.ok",
+    "submit.placed",
     "CS and MEMORY copy the pointer before the check makes a context (V3); a reset meets a file without one (V4)",
     read("hl_cs_ioctl, hl_mem_ioctl, device_kill_open_processes"),
 )
