@@ -34,6 +34,7 @@ LENGTHS = (10, 60)  # calls of a run before its drain, at least and at most
 ROOM = 2  # objects
 BY_HYPOTHESIS, MOST_BY_HYPOTHESIS = 0.1, 1000  # of the steps, and at most
 REPEATED = 0.5  # of the runs begin with the way to a seldom row, if one is known
+LONGEST = 20  # calls of such a way: a longer one leaves little room behind it, and most of it is detours
 MEETINGS = 0.3  # of the steps begin with a search for two calls worth making at once, if the target can
 PATIENCE = 3  # how often an accepted deviation is looked at before its rows are avoided
 
@@ -200,7 +201,7 @@ class Campaign:
     def _remember(self, system: System) -> None:
         """Keep the shortest known way to every row that is still seldom."""
         history = self.oracle.history
-        for row in self.oracle.took:
+        for row in self.oracle.took if len(history) <= LONGEST else ():
             if self.result.rows[row] < ENOUGH and (row not in self.recipes or len(history) < len(self.recipes[row][1])):
                 self.recipes[row] = system, tuple(history)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
+from typing import NamedTuple
 
 from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Case, Param, Role
@@ -37,7 +38,16 @@ INTERRUPTED = 0.3  # of the meetings, how many have more than one interruption
 CHOICE = 4  # calls of different operations, of which one is made
 ROWS = 4.0  # what a row that was never taken is worth beside a state that was never seen
 SAME = 0.02  # what a call is worth that changes nothing
+IDLE = 10  # calls in a row that change nothing, after which a run has come to its end
 REFRESH = 64  # steps between two looks at the counts
+
+
+class Drawn(NamedTuple):
+    """A call that may be made, how much it is wanted, and whether it changes the state."""
+
+    call: Call
+    score: float
+    changes: bool
 
 
 @dataclass
@@ -49,6 +59,8 @@ class Steering:
     _operations: list[str] = field(default_factory=list)
     _weights: list[float] = field(default_factory=list)
     _fresh: int = 0
+    _run: int = 0  # which one it was when a call was last drawn
+    _idle: int = 0  # calls of it, without a break, that change nothing
     _rows: dict[str, list[str]] = field(default_factory=dict)
     _errnos: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _visits: Counter[int] = field(default_factory=Counter)  # by hash, states that drawn calls would lead to
@@ -65,8 +77,14 @@ class Steering:
             self._errnos[operation] = tuple(e for e in INJECTED if e not in told)
 
     def draw(self, random: Random) -> Call | None:
-        """A call that may be made now; None if there is none, or none that succeeds where it is time for one."""
+        """A call that may be made now; None if there is none, or none that succeeds where it is time for one, and after
+        a row of calls that changed nothing: where nobody is left to act, another run is of more use.
+        """
         counts = self.session.coverage
+        if self._run != counts.examples:
+            self._run, self._idle = counts.examples, 0
+        if self._idle >= IDLE:
+            return None
         succeeded, steps = counts.succeeded + self.session.foretold_succeeded, counts.steps + self.session.foretold
         must_succeed = succeeded < SUCCEEDING * steps
         if self._fresh <= 0:
@@ -75,32 +93,38 @@ class Steering:
         self._fresh -= 1
         drawn = random.choices(self._operations, self._weights, k=TRIES)
         rest = random.sample(self._operations, len(self._operations))
-        found: list[Call] = []
-        scores: list[float] = []
+        found: list[Drawn] = []
         for operation in dict.fromkeys((*drawn, *rest)):
-            call, score = self._draw(operation, must_succeed, random)
-            if call is not None:
-                found.append(call)
-                scores.append(score)
+            if (one := self._draw(operation, must_succeed, random)) is not None:
+                found.append(one)
                 if len(found) == CHOICE:
                     break
-        return random.choices(found, scores)[0] if found else None
+        if not found:
+            return None
+        call, _, changes = random.choices(found, [one.score for one in found])[0]
+        self._idle = 0 if changes else self._idle + 1
+        return call
 
-    def _draw(self, operation: str, succeed: bool, random: Random) -> tuple[Call | None, float]:
+    def _draw(self, operation: str, succeed: bool, random: Random) -> Drawn | None:
         """A call of that operation, and how much it is wanted: for a seldom row, and for a state that is new."""
         candidate = self.session.oracle.candidates[0]
         offers = self.offers(operation, candidate, succeed)
         if not offers:
-            return None, 0
+            return None
         row = random.choices(list(offers), [self.weight(r) for r in offers])[0]
         offer = self._any_of(offers[row], row, random)
         after = offer.ways[0].after
         novelty = SAME if after == candidate.state else 1 / (1 + self._visits[hash(after)])
         call = self.call(offer, candidate, random)
         if call is None or self.session.oracle.refuses(call):
-            return None, 0
+            return None
         self._visits[hash(after)] += 1
-        return call, ROWS * self.weight(row) + novelty
+        return Drawn(call, ROWS * self.weight(row) + novelty, after != candidate.state)
+
+    def _call(self, operation: str, random: Random) -> Call | None:
+        """Half of a meeting."""
+        drawn = self._draw(operation, random.random() < RACED, random)
+        return drawn.call if drawn else None
 
     def _any_of(self, offers: list[Offer], row: str, random: Random) -> Offer:
         """One of the calls that take a row: those with a word (a kind of importer) that was drawn seldom, first.
@@ -130,11 +154,11 @@ class Steering:
             stepped = list(self._operations)
         call = None
         for operation in random.sample(stepped, len(stepped)):
-            call, _ = self._draw(operation, random.random() < RACED, random)
+            call = self._call(operation, random)
             if call is not None and not call.fails:
                 break
         for operation in random.sample(self._operations, len(self._operations)) if call else ():
-            other, _ = self._draw(operation, random.random() < RACED, random)
+            other = self._call(operation, random)
             if call is None or other is None or call.fails or other.fails or self.session.refuses_meeting(call, other):
                 continue
             if random.random() < COMMUTING or not self.session.oracle.commute(call, other):

@@ -51,7 +51,8 @@ def with_debug(f: click.decorators.FC) -> click.decorators.FC:
             context.meta.setdefault("accelspec.parts", {})[DEBUG] = "yes"
 
     text = "A kernel with KASAN, lockdep, kmemleak and fault injection, compiled here; for runs at night."
-    return click.option("--debug", is_flag=True, callback=keep, expose_value=False, help=text)(f)
+    # hidden until its kernel has been seen to pass the tests that it is for
+    return click.option("--debug", is_flag=True, hidden=True, callback=keep, expose_value=False, help=text)(f)
 
 
 def given_parts() -> dict[str, str]:

@@ -88,8 +88,8 @@ def build(parts: Parts = Parts(), tell: Tell = lambda _: None) -> Image:
     tools = check_tools()
     given = parts.paths()
     cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one build at a time; the second finds it done
+    with (cache() / ("lock-debug" if parts.debug else "lock")).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one build of a kernel at a time; the second finds it done
         try:
             return _build(parts, given, tools["qemu-system-x86_64"], tell)
         except subprocess.CalledProcessError as error:

@@ -235,7 +235,13 @@ def test_the_transitions_machine_agrees_with_the_interpreter_on_every_step(spec:
     assert {s for s in seen if s[1] != s[2]} == changes - {("switch.on", "DARK", "BROKEN")}  # no lamp is old
 
 
-FEW = {"ownership": 1, "dmabuf": 6, "habanalabs": 1}  # whose objects hardly have words for their states
+FEW = {
+    "ownership": 1,
+    "drm_master": 1,
+    "prime": 1,
+    "dmabuf": 6,
+    "habanalabs": 1,
+}  # whose objects hardly have words for their states
 NONE = ("fences", "locks", "dma_heap", "udmabuf", "sync_file")  # whose objects have flags only
 
 
