@@ -136,6 +136,7 @@ def test_a_historical_bug_is_found_and_shrunk(fault: str) -> None:
         assert result.disagreement is not None
         if len(told(result)) <= len(HISTORICAL[fault]):
             break
+    assert result.disagreement is not None
     assert len(told(result)) <= len(HISTORICAL[fault])
     again = replay(uacce(), reference(fault), decode(result.replay))
     assert again.disagreement is not None
