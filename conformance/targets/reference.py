@@ -28,9 +28,7 @@ class Reference(Driver):
     """
 
     behaviours: ClassVar[tuple[str, ...]]
-    scope: ClassVar[
-        Mapping[str, int]
-    ] = {}  # how many objects it is held to where nobody says, other than there is room
+    scope: Mapping[str, int] = {}  # how many objects it is held to where nobody says, other than there is room
     apart: ClassVar[tuple[str, ...]] = ()  # behaviours that are known to differ from the specification: not in `verify`
     heard = 0  # findings that were reported; `begin` sets it to 0
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from accelspec.reference_impl import Errno
 from accelspec.reference_impl.dmabuf import System, Usage
@@ -34,7 +33,7 @@ class FencesReference(Reference):
 
     behaviours = ("6.12",)
     failures = frozenset()
-    scope: ClassVar[Mapping[str, int]] = {"Fence": 2, "Slot": 2 * USAGES}
+    scope: Mapping[str, int] = {"Fence": 2, "Slot": 2 * USAGES}
 
     def fresh(self) -> System:
         """As in `Reference`."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any
 
 from accelspec.reference_impl.accel.arguments import CbArgs, Chunk, CsFlag, InfoArgs, Ioctl, MemoryArgs
 from accelspec.reference_impl.accel.context import Context
 from accelspec.reference_impl.accel.fd import STILL_IN_USE, AccelFd
 from accelspec.reference_impl.accel.info import Info
+from accelspec.reference_impl.accel.lifecycles import ResetState
 from accelspec.reference_impl.accel.submission import Submission
 from accelspec.reference_impl.accel.system import AccelSystem
 from accelspec.reference_impl.kernel import Call, Outcome, Step, Task
@@ -25,6 +26,7 @@ from . import interface
 from .interface import Observation, TargetError
 from .reference_calls import Started, index, outcome
 from .reference_habanalabs import LARGE, HabanalabsReference
+from .reference_mainline_calls import CarriedOut, Parked, Submitting
 
 QUEUES = 4  # that take commands from anywhere
 AGAIN = "reset tries again later"
@@ -37,6 +39,10 @@ QUESTIONS = {
     "REGISTER": Info.REGISTER_EVENTFD,
     "UNREGISTER": Info.UNREGISTER_EVENTFD,
     "UNKNOWN": 99,
+}
+CHIPS: Mapping[str, Mapping[str, Any]] = {  # and what sets each apart
+    "gaudi": {"compute_reset": False, "dram_mmu": False},
+    "goya": {"staged": False, "multi_wait_entries": 0},
 }
 STAGES = {
     "WHOLE": 0,
@@ -57,72 +63,65 @@ INJECTED = {
     "a free entry in the hardware queue": "queue_full",
     "re-initialisation": "hw_init",
     "scrub_device_mem": "scrub",
+    "gen_pool_alloc": "mem_pool",
+    "idr_alloc": "mem_idr",
+    "virtual addresses": "mem_map",
 }
 ARGUMENTS = (
     "pad is 0", "flags", "more than 512 chunks", "a chunk", "32 sequences at most", "a free completion", "a signal",
     "is_device_idle", "is_in_dram_scrub", "address and size", "an open without O_EXCL", "reset_on_lockup is set",
+    "neither auto nor manual",
 )  # fmt: skip
 
 
-class Parked(Started):
-    """A call that is over for its caller where it comes to one of the places at which the specification cuts it."""
-
-    def __init__(self, target: MainlineReference, call: Call, said: str = "OK") -> None:
-        super().__init__(call, lambda _: Observation(said))
-        self._target, self._said = target, said
-
-    @property
-    def ready(self) -> bool:
-        """As in `Started`."""
-        return super().ready and not parks(self.call)
-
-    def finish(self) -> Observation:
-        """As in `Started`; a call that is parked goes on with a later event."""
-        self.run()
-        if not self.call.done and parks(self.call):
-            self._target.parked.append(self.call)
-            return Observation(self._said)
-        return super().finish()
-
-
-class Submitting(Started):
-    """A CS ioctl: a sequence that is used up is a submission, whatever became of it."""
-
-    def __init__(self, target: MainlineReference, call: Call, context: Context | None) -> None:
-        super().__init__(call)
-        self._target, self._context = target, context
-        self._before = context.sequence if context is not None else 0
-
-    def finish(self) -> Observation:
-        """As in `Started`."""
-        seen = super().finish()
-        if self._context is None or self._context.sequence == self._before:
-            return seen
-        return Observation(seen.result, self._target.made(self._context, accepted=seen.result == "OK"))
-
-
 class MainlineReference(HabanalabsReference):
-    """The reference driver as a Gaudi of c1 or c2: every reset of it is a hard one."""
+    """The reference driver of c1 and c2. Its option `chip` says of which: a Gaudi (all its resets are hard), a Goya."""
 
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
     behaviours = ("c1", "c2")
-    scope: ClassVar[Mapping[str, int]] = {"Chip": 0}
     injected = INJECTED
     meet = None  # type: ignore[assignment]  # calls that are cut into events are not raced
 
+    def __init__(self, revision: str, options: Mapping[str, str] | None = None) -> None:
+        own = dict(options or {})
+        self.chip = own.pop("chip", "gaudi")
+        if self.chip not in CHIPS:
+            raise TargetError(f"the reference driver is no {self.chip}; its option chip takes {', '.join(CHIPS)}")
+        self.scope = {"Chip": int(self.chip != "gaudi")}
+        super().__init__(revision, own)
+
     def fresh(self) -> AccelSystem:
         """As in `Reference`."""
-        return AccelSystem(
-            self.behaviour, faults=self.faults, devices=0, ring=2, kill_trials=1, compute_reset=False, dram_mmu=False
-        )
+        return AccelSystem(self.behaviour, faults=self.faults, devices=0, ring=2, kill_trials=1, **CHIPS[self.chip])
 
     def begin(self, system: interface.System) -> Mapping[str, str]:
         """As in `Driver`."""
-        if system.scope.get("Chip"):
-            raise TargetError("the reference driver of 6.x is held to the specification as a Gaudi: Chip=0")
-        self.parked: list[Call] = []
+        chips = system.scope.get("Chip", 0)
+        if chips != self.scope["Chip"]:
+            raise TargetError(f"as a {self.chip} the reference driver has Chip={self.scope['Chip']}, not {chips}")
+        self.parked: list[Call] = []  # closes that have found their context in use
+        self.carriers: dict[int, Call] = {}  # threads that carry out the compute reset of a device
         self._dead: set[int] = set()
-        return super().begin(system)
+        return {**super().begin(system), **{f"chip{i}.asic": self.chip.upper() for i in range(chips)}}
+
+    def park(self, call: Call) -> None:
+        """Keep a call that goes on with a later event."""
+        if call.at is not None and call.at.label == STILL_IN_USE:
+            self.parked.append(call)
+            return
+        resetting = (d for d, device in self.system.devices.items() if device.reset_state is ResetState.COMPUTE)
+        self.carriers[next(d for d in resetting if d not in self.carriers)] = call
+
+    def state(self) -> Mapping[str, str]:
+        """As in `Driver`; and the clocks, of a Goya."""
+        cells = dict(super().state())
+        for d, device in self.system.devices.items():
+            if not device.removed:
+                cells[f"device{d}.compute_reset"] = str(device.in_compute_reset)
+                if self.chip == "goya":
+                    cells[f"chip{d}.manual"] = str(device.profile == "manual")
+                    cells[f"chip{d}.high"] = str(device.frequency == "HIGH")
+        return cells
 
     def leftovers(self) -> Mapping[str, int]:
         """As in `Target`; a close that is parked has given its file back."""
@@ -228,7 +227,8 @@ class MainlineReference(HabanalabsReference):
         return self._user("debug_configure", process, fd, 0 if known == "True" else 99)
 
     def start_export(self, process: str, fd: str) -> Started:
-        user = self._user("export", process, fd, 1 << 40 if "address and size" in self._fails else 0)
+        address = self.view.address(self._fd(process, fd)) if self.chip != "gaudi" else 0
+        user = self._user("export", process, fd, address, 0 if "address and size" in self._fails else 4096)
         return Started(user.call, lambda number: Observation("OK", (f"dmabuf{number}",)))
 
     def start_importer_releases(self, dmabuf: str) -> Started:
@@ -294,7 +294,7 @@ class MainlineReference(HabanalabsReference):
             if other is late:
                 break
             device.mirror[other] = device.mirror.pop(other)  # the one whose timer runs is looked at first
-        return self._driver("timeout", device.number)
+        return Parked(self, self.system.call("timeout", device.number), "DONE")
 
     def do_wait(self, process: str, fd: str, seq: str, block: str) -> Observation:
         p = index(process)
@@ -352,7 +352,10 @@ class MainlineReference(HabanalabsReference):
     start_reset_work = None  # type: ignore[assignment]
 
     def start_compute_reset(self, device: str) -> Started:
-        return self._request("compute_reset", index(device))
+        return Parked(self, self.system.call("compute_reset", index(device)), "DONE")
+
+    def start_carry_out(self, device: str) -> Started:
+        return CarriedOut(self, index(device))
 
     def start_heartbeat_fails(self, device: str) -> Started:
         self._device(device).last_failure = None  # a good one came before
@@ -367,8 +370,3 @@ class MainlineReference(HabanalabsReference):
     def do_watchdog_fires(self, w: str) -> str:
         self.system.watchdog(index(w))
         return "DONE"
-
-
-def parks(call: Call) -> bool:
-    """Is a call where the specification cuts it?"""
-    return call.at is not None and call.at.label == STILL_IN_USE

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -34,8 +35,8 @@ HELD: dict[str, type[Machine]] = {
 }
 
 
-def driver(revision: str, faults: str = "") -> Reference:
-    return open_reference("habanalabs", revision, {"faults": faults})
+def driver(revision: str, faults: str = "", chip: str = "") -> Reference:
+    return open_reference("habanalabs", revision, {"faults": faults} | ({"chip": chip} if chip else {}))
 
 
 @cache
@@ -44,20 +45,24 @@ def specification(revision: str) -> Specification:
 
 
 @cache
-def oracle(revision: str) -> Oracle:
+def oracle_of(revision: str, chip: str) -> Oracle:
     """One for all campaigns: what a call may do in a state is worked out once."""
-    spec, target = specification(revision), driver(revision)
+    spec, target = specification(revision), driver(revision, chip=chip)
     return Oracle(Interpreter(spec, {**roomy_scope(spec), **target.scope}), target.operations)
 
 
-def campaign(target: Target, revision: str, max_steps: int, seed: int = 1) -> CampaignResult:
-    return Campaign(oracle(revision), target, seed, max_steps, Budget(), ()).run()
+def campaign(revision: str, max_steps: int, chip: str = "", faults: str = "", seed: int = 1) -> CampaignResult:
+    oracle, target = oracle_of(revision, chip), driver(revision, faults, chip)
+    return Campaign(oracle, target, seed, max_steps, Budget(), ()).run()
+
+
+RUN = [*((revision, "") for revision in HELD), ("c1", "goya"), ("c2", "goya")]
 
 
 @pytest.mark.conformance
-@pytest.mark.parametrize("revision", HELD)
-def test_two_thousand_steps_agree(revision: str) -> None:
-    result = campaign(driver(revision), revision, 2000)
+@pytest.mark.parametrize(("revision", "chip"), RUN)
+def test_two_thousand_steps_agree(revision: str, chip: str) -> None:
+    result = campaign(revision, 2000, chip)
     assert result.passed, result.disagreement and result.disagreement.text()
     assert result.steps >= 2000
     assert result.lost == 0
@@ -71,9 +76,9 @@ SAID = re.compile("never made|does not offer|cannot make")  # by the campaign it
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.conformance
-@pytest.mark.parametrize("revision", HELD)
-def test_a_hundred_thousand_steps_agree_and_take_every_row(revision: str) -> None:
-    result = campaign(driver(revision), revision, 100_000, seed=2)
+@pytest.mark.parametrize(("revision", "chip"), RUN)
+def test_a_hundred_thousand_steps_agree_and_take_every_row(revision: str, chip: str) -> None:
+    result = campaign(revision, 100_000, chip, seed=2)
     assert result.passed, result.disagreement and result.disagreement.text()
     assert result.succeeded * 2 >= result.steps
     listed = {row for revisions, row in LISTED if revision in revisions.split()}
@@ -130,7 +135,7 @@ def assert_found_and_shrunk(fault: str, steps: int) -> None:
         scope = {**full_scope(specification(revision), specification(revision).scopes[NARROW[fault]]), **target.scope}
         result = fuzz(specification(revision), target, seed=1, max_steps=steps, scope=scope)
     else:
-        result = campaign(target, revision, steps)
+        result = campaign(revision, steps, faults=fault)
     assert result.disagreement is not None
     assert result.recording is not None
     assert re.search(seen, result.disagreement.signature)
@@ -166,8 +171,8 @@ def test_the_page_says_which_revision_sees_which_bug() -> None:
 # ------------------------------------------------------------------ what the driver puts off
 
 
-def begun(revision: str, **scope: int) -> Target:
-    target = open_target("reference", "habanalabs", revision)
+def begun(revision: str, options: Mapping[str, str] | None = None, **scope: int) -> Target:
+    target = open_target("reference", "habanalabs", revision, options)
     sizes = {"Process": 2, "Mm": 2, "Fd": 2, "Device": 1, "Asid": 1, **scope}
     target.reset(System("habanalabs", revision, sizes, {"asid0.device": "device0"}))
     return target
@@ -255,3 +260,19 @@ def test_another_chip_is_refused() -> None:
     target = open_target("reference", "habanalabs", "c1")
     with pytest.raises(TargetError, match="Chip=0"):
         target.reset(System("habanalabs", "c1", {"Process": 1, "Device": 1, "Asid": 1, "Chip": 1}))
+    with pytest.raises(TargetError, match="gaudi, goya"):
+        open_target("reference", "habanalabs", "c1", {"chip": "voodoo"})
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("revision", ["c1", "c2"])
+def test_a_compute_reset_goes_on_in_an_event(revision: str) -> None:
+    target = begun(revision, {"chip": "goya"}, Chip=1)
+    target.perform(OPEN)
+    submitted = target.perform(SUBMIT).created[0]
+    began = target.perform(Call("compute_reset", ("device0",)))
+    assert (began.result, began.state["device0.compute_reset"]) == ("DONE", "True")
+    assert results(target, Call("complete", (submitted,)), SUBMIT) == ["DONE", "EBUSY"]
+    over = target.perform(Call("carry_out", ("device0",)))
+    assert (over.result, over.state["device0.in_reset"]) == ("DONE", "False")
+    assert results(target, SUBMIT) == ["OK"]

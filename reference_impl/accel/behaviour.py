@@ -83,6 +83,7 @@ class Behaviour:
     events_on_control: bool = False
     debug_needs_single: bool = False
     low_checks_slot: bool = True
+    slot_raises_clocks: bool = False
 
     # Reset, removal, power.
     status: Literal["5.1", "6.1", "6.12"] = "6.12"
@@ -126,7 +127,6 @@ C1: Final = replace(
     events_on_control=True,
     status="6.1",
     removal_shows=False,
-    escalation_changes_kind=False,
     broken_refuses_soft=False,
     consecutive_failures=frozenset({"firmware"}),
     removal_wait=60,
@@ -137,6 +137,7 @@ C0: Final = replace(
     name="c0",
     any_close_empties_slot=True,
     ioctls_check_pending=True,
+    slot_raises_clocks=True,
     unknown_operation=Errno.ENOTTY,
     open_checks="usable",
     open_refuses_debug=True,

@@ -117,6 +117,7 @@ CHECKS: Final = (
     Check("habanalabs.I28", "an fd has at most one context", _i28),
 )
 
+_LOW: Final = "nothing raises the clocks any more (H71)"
 _SURVIVORS: Final = "a hard reset goes on with users that do not die (2.1, 2.2)"
 
 KNOWN: Final = {
@@ -158,15 +159,16 @@ KNOWN: Final = {
     "c1": {
         "habanalabs.I08": "a handle can be destroyed twice (B15)",
         "habanalabs.I12": "the last close during a reset looks at the device (B22)",
-        "habanalabs.I14": "a compute reset that becomes a hard one keeps its kind (B23)",
         "habanalabs.I15": "a removal does not show in the status (B27)",
         "habanalabs.I17": "a signal ends WAIT with BUSY (B17)",
         "habanalabs.I18": "a failed scrub is ignored (B25)",
         "habanalabs.I19": "a control fd registers for events (B26)",
+        "habanalabs.I25": _LOW,
         "habanalabs.P07": "a reset whose scrub fails stays for ever, and removal gives up (B25)",
     },
     "c2": {
         "habanalabs.I08": "a close puts one reference of a destroyed buffer too many",
+        "habanalabs.I25": _LOW,
         "habanalabs.I29": "removal sets hdev to NULL, and the ioctls of 6.12 follow it (H72)",
         "oops": "removal sets hdev to NULL, and the ioctls of 6.12 follow it (H72)",
     },

@@ -69,6 +69,7 @@ class AccelDevice:
         self.remembered: int | None = None  # a hard reset that was asked for during a compute reset
         self.needs_reset = False
         self.watchdog_active = False
+        self.watchdog_hard = False  # what it waits for is a hard reset, whatever the chip can
         self.removal_pending = False
         self.scrubbing = False
         self.kill_trials = 0
@@ -278,8 +279,8 @@ class AccelDevice:
     # Frequency.
 
     def raise_frequency(self) -> None:
-        """Go to the high frequency, where the driver decides about it."""
-        if self.profile == "auto":
+        """Go to the high frequency, where the driver decides about it; in 6.x it never does."""
+        if self.profile == "auto" and self.behaviour.slot_raises_clocks:
             self.frequency = "HIGH"
 
     def lower_frequency(self) -> None:

@@ -46,6 +46,7 @@ class Hardware:
     sync_streams: bool = True
     dram_mmu: bool = True  # device memory lies behind page tables
     compute_reset: bool = True
+    reset_on_demand: bool = True  # a compute reset may be asked for; else only a departure can begin one
     reset_on_release: bool = False
     reset_on_lockup: bool = True
     submission_timeout: int = 30

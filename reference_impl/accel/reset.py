@@ -32,6 +32,7 @@ class Reset(IntFlag):
 
 
 STAGE: Final = "reset stage: "
+HALTED: Final = "compute reset: engines halted"
 DEVICE_RESET_EVENT: Final = 1 << 2
 
 
@@ -47,8 +48,11 @@ def request_reset(task: Task, device: "AccelDevice", flags: Reset) -> Step[int]:
     if not hard and behaviour.broken_refuses_soft and device.status.name == "MALFUNCTION":
         return 0
     hard = hard or not hardware.compute_reset
-    if hard and flags & Reset.DEVICE_RELEASE and hardware.reset_on_release:
-        return Errno.EINVAL
+    if flags & Reset.DEVICE_RELEASE and hardware.reset_on_release:
+        if hard:
+            return Errno.EINVAL
+    else:
+        hard = hard or not hardware.reset_on_demand
     if device.in_reset:
         if hard and device.in_compute_reset and behaviour.remembers_hard_reset:
             device.remembered = flags | Reset.HARD
@@ -58,8 +62,8 @@ def request_reset(task: Task, device: "AccelDevice", flags: Reset) -> Step[int]:
     if device.watchdog_active and (hard or flags & Reset.DEVICE_RELEASE):
         device.watchdog_active = False
         device.watchdog_deadline = None
-        hard = True  # what the watchdog waited to do
-        device.in_compute_reset = False
+        hard = hard or device.watchdog_hard  # what the watchdog waited to do
+        device.in_compute_reset = not hard
     device.become("reset")
     device.reset_becomes("hard reset" if hard else "compute reset")
     return (yield from _begin(task, device, flags | Reset.HARD if hard else flags))
@@ -75,7 +79,9 @@ def _begin(task: Task, device: "AccelDevice", flags: Reset) -> Step[int]:
             device.kill_trials = 0
             device.queued_work = lambda worker: hard_reset(worker, device)
             return 0
-        yield from _stop(task, device)
+        device.queues.halt()
+        yield point(HALTED)
+        yield from roll_back(task, device)
         yield point("compute reset: stopped and rolled back")
         failed = yield from _restart(task, device, hard=False)
         if not failed:
@@ -95,7 +101,8 @@ def _begin(task: Task, device: "AccelDevice", flags: Reset) -> Step[int]:
         if not failed or device.behaviour.escalation_changes_kind:
             device.in_compute_reset = False
         device.needs_reset = device.needs_reset and bool(failed)
-        device.remembered = None
+        if not failed:  # else it stays remembered, until a later compute reset succeeds (H115)
+            device.remembered = None
         device.reset_becomes("escalate")
         flags = (flags | Reset.HARD) & ~Reset.DEVICE_RELEASE
 
@@ -109,11 +116,6 @@ def _note_trigger(device: "AccelDevice", flags: Reset) -> None:
     device.last_failure = trigger
 
 
-def _stop(task: Task, device: "AccelDevice") -> Step[None]:
-    device.queues.halt()
-    yield from roll_back(task, device)
-
-
 # The worker.
 
 
@@ -125,7 +127,8 @@ def hard_reset(task: Task, device: "AccelDevice") -> Step[int]:
         device.reset_becomes("kill")
         yield from kill_users(task, device)
         yield point(f"{STAGE}users signalled")
-    yield from _stop(task, device)
+    device.queues.halt()
+    yield from roll_back(task, device)
     yield point(f"{STAGE}rolled back")
     if behaviour.kill == "after rollback":
         device.reset_becomes("kill")
@@ -296,19 +299,20 @@ def reset_for_failure(task: Task, device: "AccelDevice", flags: Reset) -> Step[i
     """Reset because of a failure: at once, or (6.12) after an owner that listens has left or a time has passed. 0."""
     if device.behaviour.timeout_resets == "soft":
         return (yield from request_reset(task, device, flags))
-    flags |= Reset.HARD
     if flags & Reset.FIRMWARE:
-        return (yield from request_reset(task, device, flags))
+        return (yield from request_reset(task, device, flags | Reset.HARD))
     context = yield from device.compute_context(task)
     if context is None:
-        return (yield from request_reset(task, device, flags))
+        return (yield from request_reset(task, device, flags | Reset.HARD))
     listens = context.fd.eventfd
     if (not listens and not device.watchdog_active) or device.in_reset:
         yield from context.put(task)
-        return (yield from request_reset(task, device, flags))
+        return (yield from request_reset(task, device, flags | Reset.HARD))
     if not device.watchdog_active:
         device.watchdog_active = True
+        device.watchdog_hard = False
         device.watchdog_deadline = device.kernel.now + device.hardware.watchdog
+    device.watchdog_hard = device.watchdog_hard or bool(flags & Reset.HARD)
     for fd in device.files:
         fd.events |= DEVICE_RESET_EVENT
     yield from context.put(task)

@@ -116,7 +116,8 @@ class AccelSystem(AccelUserCalls):
     soft_reset = compute_reset
 
     def _compute_reset(self, task: Task, d: int = 0) -> Step[int]:
-        if self.device(d).hardware.compute_reset:
+        hardware = self.device(d).hardware
+        if hardware.compute_reset and hardware.reset_on_demand:
             yield from request_reset(task, self.device(d), Reset.SOFT)
         return 0
 

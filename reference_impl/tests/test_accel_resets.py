@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operation tables of facts/habanalabs.md, 2.4: the last close, resets, power, removal; and what has no test."""
 
+from collections.abc import Callable
+
 import pytest
 
 from accelspec.reference_impl.accel.device import Status
@@ -42,7 +44,18 @@ row("2.4 release: reset upon device release", NEW, 1, reset_on_release=True)(
 row("2.4 release: idle, memory is scrubbed", NEW, (0, False))(lambda s: _scrubbed(s))
 row("2.4 release: scrub fails, 6.12 resets", ("c2",), True)(lambda s: _failed_scrub(s))
 row("2.4 release: scrub fails, 6.1 goes on", ("c1",), False)(lambda s: _failed_scrub(s))
-row("2.4 release: watchdog pending, reset on release", ("c2",), True)(lambda s: _watched_release(s))
+row("2.4 release: watchdog pending after a heartbeat, hard reset on release", ("c2",), (True, False))(
+    lambda s: _watched_release(s, s.heartbeat_fails)
+)
+row("2.4 release: watchdog pending after a timeout, the reset that the chip can", ("c2",), (False, True))(
+    lambda s: _watched_release(s, s.timeout)
+)
+row(
+    "2.4 release: watchdog pending after a timeout, Gaudi",
+    ("c2",),
+    (True, False),
+    compute_reset=False,
+)(lambda s: _watched_release(s, s.timeout))
 
 
 def _scrubbed(s: AccelSystem) -> object:
@@ -60,13 +73,13 @@ def _failed_scrub(s: AccelSystem) -> object:
     return s.device().hard_reset_pending
 
 
-def _watched_release(s: AccelSystem) -> object:
+def _watched_release(s: AccelSystem, error: Callable[[], int]) -> object:
     owner_opened(s).info(0, 0, Info.REGISTER_EVENTFD)
-    s.timeout()
+    error()
     assert not s.device().in_reset
     s.complete()
     s.close(0, 0)
-    return s.device().hard_reset_pending
+    return s.device().hard_reset_pending, s.device().counters["compute_reset"] == 1
 
 
 # ---------------------------------------------------------------- 2.4 reset
@@ -221,7 +234,8 @@ def _stuck_removal(s: AccelSystem) -> object:
     return int(s.device().in_reset) - 1, s.device().removed
 
 
-row("2.4 PM: HIGH on acquiring the slot", ALL, "HIGH")(lambda s: opened(s).device().frequency)
+row("2.4 PM: HIGH on acquiring the slot", OLD, "HIGH")(lambda s: opened(s).device().frequency)
+row("2.4 PM: acquiring the slot changes nothing", NEW, "LOW")(lambda s: opened(s).device().frequency)
 row("2.4 PM: clock by hand, AUTO", ALL, E.EPERM)(lambda s: s.clock_write(True))
 row("2.4 PM: clock by hand, MANUAL", ALL, (0, 0))(lambda s: (s.pm_write("manual"), s.clock_write(True)))
 row("2.4 sysfs: a write returns success even if the reset is dropped", ALL, (0, 0))(

@@ -135,7 +135,7 @@ class Ioctls(Resets):
         if b is None:
             return EINVAL("unknown", read("hl_mmap_mem_buf_put_handle"))
         again = not b.handle
-        assert b.refs >= 2 or not any(c.cb is b for c in Submission), "habanalabs.I08"  # else it is freed in use
+        assert not (again and any(c.cb is b for c in Submission)), "habanalabs.I08"  # it is freed in use, now or later
         b.handle = False
         b.refs -= 1
         if when(b.refs == 0):

@@ -143,6 +143,7 @@ class Resets(Owners):
             self.scrubbed_by_reset(d)
             if d.remembered:
                 d.remembered = False
+                d.needs_reset = False
                 d.compute_reset = False
                 self.queue(d)
                 return DONE("goes_on_hard", read("hl_device_reset", "the one that was asked for meanwhile"))
