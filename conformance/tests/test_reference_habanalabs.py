@@ -56,7 +56,8 @@ def campaign(revision: str, max_steps: int, chip: str = "", faults: str = "", se
     return Campaign(oracle, target, seed, max_steps, Budget(), ()).run()
 
 
-RUN = [*((revision, "") for revision in HELD), ("c1", "goya"), ("c2", "goya")]
+CHIPS = {"c1": ("gaudi", "goya"), "c2": ("gaudi", "goya")}
+RUN = [(revision, chip) for revision in HELD for chip in CHIPS.get(revision, ("",))]
 
 
 @pytest.mark.conformance
@@ -76,17 +77,21 @@ SAID = re.compile("never made|does not offer|cannot make")  # by the campaign it
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.conformance
-@pytest.mark.parametrize(("revision", "chip"), RUN)
-def test_a_hundred_thousand_steps_agree_and_take_every_row(revision: str, chip: str) -> None:
-    result = campaign(revision, 100_000, chip, seed=2)
-    assert result.passed, result.disagreement and result.disagreement.text()
-    assert result.succeeded * 2 >= result.steps
+@pytest.mark.parametrize("revision", HELD)
+def test_a_hundred_thousand_steps_agree_and_take_every_row(revision: str) -> None:
+    """As every chip; a row that one of them takes often enough is taken."""
+    missing = []
+    for chip in CHIPS.get(revision, ("",)):
+        result = campaign(revision, 100_000, chip, seed=2)
+        assert result.passed, result.disagreement and result.disagreement.text()
+        assert result.succeeded * 2 >= result.steps
+        missing.append({row for row, why in result.uncovered.items() if not SAID.search(why)})
     listed = {row for revisions, row in LISTED if revision in revisions.split()}
-    assert {row for row, why in result.uncovered.items() if not SAID.search(why)} <= listed
+    assert set.intersection(*missing) <= listed
 
 
 def test_the_listed_rows_exist() -> None:
-    assert len(LISTED) > 20
+    assert LISTED
     for revisions, row in LISTED:
         for revision in revisions.split():
             assert row in specification(revision).rows()
