@@ -45,6 +45,7 @@ INJECTED = {
     "alloc.idr_alloc": "mem_idr",
     "virtual addresses": "mem_map",
     "submit.allocation": "alloc:submission",
+    "kernel_ctx": "alloc:kernel context",
     "hw_init": "hw_init",
     "scrub": "scrub",
 }

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from accelspec.reference_impl.accel.buffers import CommandBuffer
 from accelspec.reference_impl.accel.context import Context
 from accelspec.reference_impl.accel.device import AccelDevice
 from accelspec.reference_impl.accel.fd import AccelFd
 from accelspec.reference_impl.accel.system import AccelSystem
+from accelspec.reference_impl.kernel.memory import Allocation
 
 UNKNOWN = 99  # a handle that nothing has
 
@@ -64,6 +67,16 @@ class View:
     def exports(self) -> int:
         """How many exported buffers there are."""
         return sum(len(device.exports) for device in self.system.devices.values())
+
+    def forgotten(self) -> dict[str, int]:
+        """How much kernel memory is left that nothing leads to any more, by what it was."""
+        devices = (*self.system.retired, *self.system.devices.values())
+        found: set[Allocation | None] = {a for d in devices for a in (d.kernel_tables, d.snapshot)}
+        for context in (context for device in devices for context in device.contexts.values()):
+            found |= {fence.memory for fence in context.ring if fence is not None}
+        found |= {submission.fence.memory for device in devices for submission in device.mirror}
+        counts = Counter(a.kind for a in self.system.kernel.allocator.live.values() if a not in found)
+        return {kind: counts[kind] for kind in ("page tables", "mapping snapshot", "fence")}
 
     # ------------------------------------------------------------------ objects
 

@@ -61,6 +61,7 @@ INJECTED = {
     "submit.allocation": "alloc:submission",
     "copy_from_user": "copy_from_user",
     "a free entry in the hardware queue": "queue_full",
+    "kernel_ctx": "alloc:kernel context",
     "re-initialisation": "hw_init",
     "scrub_device_mem": "scrub",
     "gen_pool_alloc": "mem_pool",
@@ -126,7 +127,8 @@ class MainlineReference(HabanalabsReference):
     def leftovers(self) -> Mapping[str, int]:
         """As in `Target`; a close that is parked has given its file back."""
         left = dict(super().leftovers())
-        return {**left, "File": left["File"] - len(self.parked), "Dmabuf": self.view.exports()}
+        left["File"] -= len(self.parked)
+        return {**left, "Dmabuf": self.view.exports(), **self.view.forgotten()}
 
     # ------------------------------------------------------------------ descriptors, and the end in pieces
 

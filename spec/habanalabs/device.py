@@ -6,7 +6,7 @@ Waits that a clock ends are steps that may end at any time: what others do until
 
 from __future__ import annotations
 
-from accelspec.spec.language import DONE, EIO, OOPS, Result, any_of, event, fails, read, require, when
+from accelspec.spec.language import DONE, EIO, OOPS, Result, any_of, deduced, event, fails, read, require, when
 
 from .contexts import Contexts
 from .objects import ABORTED, PENDING, Context, Device, Submission
@@ -56,6 +56,13 @@ class Devices(Contexts):
                 x.granted = False
                 x.survivor = True
 
+    def new_kernel_context(self, d: Device) -> None:
+        """A hard reset frees the driver's own context and makes a new one, before the pointer to the user's is cleared."""
+        if fails("kernel_ctx"):
+            d.in_reset = False
+            d.resets -= 1
+            raise DONE("no_kernel_context", deduced("stays disabled; the fix of B13, of December 2020, is in this path"))
+
     # ------------------------------------------------------------------ resets
 
     @event
@@ -97,6 +104,7 @@ class Devices(Contexts):
             self.abort(c)
             yield "rolling_back"
         d.hard_pending = False
+        self.new_kernel_context(d)
         self.forget_users(d)
         d.in_reset = False
         d.resets -= 1

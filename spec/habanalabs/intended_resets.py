@@ -96,6 +96,7 @@ class IntendedResets(RollbackFirst):
             assert self.hard(d) and not self.unfinished(d), "habanalabs.A02"
             d.killing = False
             d.hard_pending = False
+            self.new_kernel_context(d)
             self.forget_users(d)
             d.in_reset = False
             d.resets -= 1

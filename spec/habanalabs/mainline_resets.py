@@ -209,6 +209,9 @@ class Resets(Owners):
                 d.queued = True
                 return DONE("again", read("device_hard_reset_pending", "in 10 s, from the kill stage on"))
             d.hard_pending = False
+            if fails("kernel_ctx"):
+                self.broken(d)
+                return DONE("no_kernel_context", read("hl_device_reset", "-ENOMEM, before the slot's flag is cleared"))
             d.active = False
             for x in Context:
                 if x.hpriv.device is d:

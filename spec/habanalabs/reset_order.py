@@ -36,6 +36,7 @@ class WaitsWithoutLock(Devices):
             self.abort(c)
             yield "rolling_back"
         d.hard_pending = False
+        self.new_kernel_context(d)
         self.forget_users(d)
         d.in_reset = False
         d.resets -= 1
@@ -94,6 +95,7 @@ class RollbackFirst(WaitsWithoutLock):
         yield "killed"
         d.killing = False
         d.hard_pending = False
+        self.new_kernel_context(d)
         self.forget_users(d)
         d.in_reset = False
         d.resets -= 1
