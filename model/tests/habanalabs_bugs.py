@@ -269,10 +269,7 @@ class B15(Linux6_12):
 
     revision, document = "c2-B15", "a mutation"
 
-    @replaces("cb_destroy.unknown")
-    def destroyed_twice(self, b: CommandBuffer | None) -> None:
-        if b is None:
-            raise EINVAL("unknown", BUG)
+    drops = ("cb_destroy_destroyed.destroyed",)
 
 
 class B17(Linux6_12):

@@ -188,10 +188,10 @@ class Linux6_12(Mainline):
         if fails("pad is 0"):
             raise EINVAL("padding", read("_hl_info_ioctl"))
 
-    @replaces("cb_destroy.unknown")
-    def cb_destroy_unknown(self, b: CommandBuffer | None) -> None:
-        if b is None or not b.handle:
-            raise EINVAL("unknown", read("hl_cb_destroy", "or destroyed already"))
+    @inserts(after="cb_destroy.unknown")
+    def cb_destroy_destroyed(self, b: CommandBuffer) -> None:
+        if not b.handle:
+            raise EINVAL("destroyed", read("hl_cb_destroy", "is_handle_destroyed is exchanged first"))
 
     @inserts(before="submit.not_operational")
     def submit_padding(self) -> None:
