@@ -302,17 +302,11 @@ class MainlineReference(HabanalabsReference):
         p = index(process)
         number = self._sequence(self._fd(process, fd), seq)
         result = self.system.wait(p, index(fd), number, 1000 if block == "True" else 0)
-        if result == Outcome.WOULD_BLOCK:
-            if "a signal" in self._fails:
-                self.system.signal(p)
-            else:
-                self.system.expire_waits(p)
-            result = self.system.woken()[-1][2]
-        return Observation(outcome(result))
+        return Observation(outcome(self._woken(p) if result == Outcome.WOULD_BLOCK else result))
 
     start_wait = None  # type: ignore[assignment]
 
-    def do_wait_multi(self, process: str, fd: str, seq: str) -> str:
+    def do_wait_multi(self, process: str, fd: str, seq: str, block: str) -> str:
         user = self._fd(process, fd)
         numbers = [self._sequence(user, seq), self._sequence(user, "NEWEST")]
         if "32 sequences at most" in self._fails:
@@ -320,10 +314,18 @@ class MainlineReference(HabanalabsReference):
         devices = self.system.devices.values()
         for device in devices:
             device.waiters = 2 if "a free completion" in self._fails else 0
-        result = self.system.multi_wait(index(process), index(fd), numbers)
+        result = self.system.multi_wait(index(process), index(fd), numbers, 1000 if block == "True" else 0)
         for device in devices:
             device.waiters = 0
-        return outcome(result)
+        return outcome(self._woken(index(process)) if result == Outcome.WOULD_BLOCK else result)
+
+    def _woken(self, p: int) -> int:
+        """What a wait answers whose time is up, or that a signal has ended."""
+        if "a signal" in self._fails:
+            self.system.signal(p)
+        else:
+            self.system.expire_waits(p)
+        return self.system.woken()[-1][2]
 
     def _sequence(self, user: AccelFd | None, place: str) -> int:
         context = self.view.context(user)

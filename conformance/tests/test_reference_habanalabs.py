@@ -108,7 +108,10 @@ HISTORICAL = {
     "B6": ("b9", "I11"),
     "B7": ("b9", "P03"),
     "B9": ("c1", "reset_work"),
+    "B13": ("c2", "page tables"),
+    "B15": ("c2", "cb_destroy.destroyed"),
     "B17": ("c2", "wait.interrupted"),
+    "B18": ("c2", "fence"),
     "B19": ("c2", "wait_multi"),
     "B21": ("b9", "."),  # whatever meets first what was left
     "B22": ("c2", "I12"),
@@ -117,7 +120,7 @@ HISTORICAL = {
     "B30": ("b9", "in_debug|close"),
     "B31": ("c1", "map.unknown"),
     "M2": ("c2", "."),
-    "M4": ("b9", "I02|not_compute|high"),
+    "M4": ("b9", "I02|not_compute|high|in_debug"),
     "M6": ("intended", "I18"),
     "M9": ("intended", "I03"),
     "M14": ("b9", "frequency_tick"),
@@ -126,6 +129,8 @@ HISTORICAL = {
     "V3": ("intended", "OOPS"),
 }
 NARROW = {
+    "B15": "buffers",
+    "B18": "waits for several",
     "B25": "an owner",
     "M2": "a ring",
     "M15": "two owners of memory",

@@ -159,6 +159,7 @@ C0: Final = replace(
     reset_takes_context="uncounted",
     remembers_hard_reset=False,
     scrubs=False,
+    failed_kernel_context_frees_tables=False,
     consecutive_failures=frozenset(),
     removal_wait=10,
     survivors="keep their device",
@@ -211,6 +212,8 @@ INTENDED: Final = replace(
     looks_again=True,
     # Who survives a removal can give back what it has.
     survivors="close in peace",
+    # A reset that fails gives back what it has made.
+    failed_kernel_context_frees_tables=True,
     # Memory belongs to who allocated it, lives as long as somebody shows it, and is scrubbed before the next owner.
     scrubs=True,
     failed_scrub_resets=True,

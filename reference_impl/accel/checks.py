@@ -123,7 +123,7 @@ _SURVIVORS: Final = "a hard reset goes on with users that do not die (2.1, 2.2)"
 KNOWN: Final = {
     "a": {
         "habanalabs.I05": "the context is published before it has a handle (B21)",
-        "habanalabs.I06": "the context is published before it has a handle (B21)",
+        "habanalabs.I06": "the context is published before it has a handle (B21); a failed reset keeps page tables (B13)",
         "habanalabs.I11": "SIGKILL comes before the submissions are rolled back (B6)",
         "habanalabs.I12": "a compute reset does not wait for a heartbeat that is on its way (B10)",
         "habanalabs.I13": _SURVIVORS,
@@ -164,6 +164,7 @@ KNOWN: Final = {
         "habanalabs.I18": "a failed scrub is ignored (B25)",
         "habanalabs.I19": "a control fd registers for events (B26)",
         "habanalabs.I25": _LOW,
+        "habanalabs.P02": "a multi-wait goes on polling after a signal (B17)",
         "habanalabs.P07": "a reset whose scrub fails stays for ever, and removal gives up (B25)",
     },
     "c2": {

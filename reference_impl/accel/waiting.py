@@ -122,7 +122,7 @@ def _several(task: Task, context: "Context", args: WaitArgs) -> Step[int]:
     """Wait until one of several is over; `args.done` has a bit for each that is.
 
     -EPERM (unsupported), -EINVAL (too many, or one that was never submitted), -EFAULT, -ENOMEM (too many waiters),
-    -EINTR. 0 and BUSY, where none is over in time, or COMPLETED.
+    -ETIMEDOUT, -EIO, -EINTR. 0 and BUSY, where none is over in time, or COMPLETED.
     """
     device = context.device
     kernel = device.kernel
@@ -135,35 +135,59 @@ def _several(task: Task, context: "Context", args: WaitArgs) -> Step[int]:
         return Errno.EFAULT
     if device.waiters >= device.hardware.multi_waits:
         return Errno.ENOMEM
+    patience = Patience(device, args.timeout)
+    deaf = device.behaviour.interrupted_wait == "BUSY"  # a signal is taken for time that is left (B17)
+    interrupted = False
+    device.waiters += 1
+    while True:
+        result, fences = _poll(context, args)
+        if result or args.done:
+            break
+        if interrupted and deaf:
+            kernel.findings.report("habanalabs.P02", "a multi-wait that a signal woke polls in a loop")
+            yield Pause("multi-wait polls", "sleep", lambda: any(fence.signalled for fence in fences))
+        elif interrupted or patience.over:
+            break
+        else:
+            yield WaitPause(task, patience, fences)
+            interrupted = task.signal is not None and not any(fence.signalled for fence in fences)
+        _put(fences)
+    device.waiters -= 1
+    if not interrupted or device.behaviour.multi_wait_puts_fences:
+        _put(fences)
+    if not result and interrupted:
+        return task.signal if task.signal is Outcome.SIGKILL else Errno.EINTR
+    args.status = WaitStatus.COMPLETED if args.done else WaitStatus.BUSY
+    return result
+
+
+def _poll(context: "Context", args: WaitArgs) -> tuple[int, list[Fence]]:
+    """Look at all fences and note in `args.done` which are over: 0, or what the first of them failed with.
+
+    -EINVAL for one that was never submitted. Each fence is returned with a reference, none with -EINVAL.
+    """
+    device = context.device
     fences: list[Fence] = []
-    gone = 0
-    for bit, seq in enumerate(sequences):
+    errors: list[int] = []
+    args.done = 0
+    for bit, seq in enumerate(args.several or ()):
         fence = context.fence_of(seq)
         if isinstance(fence, int):
             _put(fences)
-            return fence
+            return fence, []
+        if fence is None and not device.behaviour.multi_wait_checks_fences:
+            _put(fences)
+            device.kernel.findings.report("habanalabs.I17", f"the answer about sequence {seq} depends on its age")
+            raise Oops(f"a multi-wait reads the fence of sequence {seq}, which is gone")
         if fence is None:
-            if not device.behaviour.multi_wait_checks_fences:
-                _put(fences)
-                kernel.findings.report("habanalabs.I17", f"the answer about sequence {seq} depends on its age")
-                raise Oops(f"a multi-wait reads the fence of sequence {seq}, which is gone")
-            gone |= 1 << bit
+            errors.append(context.outcomes.pop(seq, 0))
         else:
             fences.append(fence.get())
-    device.waiters += 1
-    patience = Patience(device, args.timeout)
-    while not gone and task.signal is None and not patience.over and not any(f.signalled for f in fences):
-        yield WaitPause(task, patience, fences)
-    device.waiters -= 1
-    over = {fence.seq for fence in fences if fence.signalled}
-    args.done = gone | sum(1 << bit for bit, seq in enumerate(sequences) if seq in over)
-    args.status = WaitStatus.COMPLETED if args.done else WaitStatus.BUSY
-    if not args.done and task.signal is not None:
-        if device.behaviour.multi_wait_puts_fences:
-            _put(fences)
-        return _interrupted(device, args, task.signal)
-    _put(fences)
-    return 0
+            errors.append(fence.error)
+        if fence is None or fence.signalled:
+            args.done |= 1 << bit
+    failed = next((error for error in errors if error in (Errno.ETIMEDOUT, Errno.EIO)), 0)
+    return failed, fences
 
 
 def _put(fences: list[Fence]) -> None:

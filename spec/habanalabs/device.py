@@ -61,7 +61,7 @@ class Devices(Contexts):
         if fails("kernel_ctx"):
             d.in_reset = False
             d.resets -= 1
-            raise DONE("no_kernel_context", deduced("stays disabled; the fix of B13, of December 2020, is in this path"))
+            raise DONE("no_kernel_context", deduced("as in 6.1; B13 was mended here in December 2020"))
 
     # ------------------------------------------------------------------ resets
 

@@ -60,6 +60,12 @@ class Linux6_1(Mainline):
         ),
         violates("habanalabs.P01", "timeout.only_told", NEVER_CLOSED, deduced("cs_timedout returns without a timer")),
         violates(
+            "habanalabs.P02",
+            "wait_multi.interrupted",
+            "a signal that ends the sleep does not end the wait: it polls in a loop until a submission ends (B17)",
+            read("hl_wait_multi_cs_completion", "-ERESTARTSYS is taken for the time that is left"),
+        ),
+        violates(
             "habanalabs.P03",
             "timeout.only_told",
             f"{NEVER_CLOSED}; and it holds the context",
@@ -78,6 +84,9 @@ class Linux6_1(Mainline):
         """If somebody has survived the first kill the trial counter is not 0, and nobody is killed again."""
         if when(not self.in_the_way(d)):
             super().kill_monitors(d)
+
+    def deaf(self) -> bool:
+        return True
 
     def scrubbed_by_reset(self, d: Device) -> None:
         if fails("scrub_device_mem"):

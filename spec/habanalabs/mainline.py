@@ -23,16 +23,18 @@ NOTHING_ELSE = {
     "Dmabuf": 0,
     "CommandBuffer": 0,
 }
-NO_WORK = {**NOTHING_ELSE, "Submission": 0, "submit()": 0, "complete()": 0, "wait()": 0}
+NO_WAIT = {"wait()": 0, "wait_multi()": 0}
+NO_WORK = {**NOTHING_ELSE, **NO_WAIT, "Submission": 0, "submit()": 0, "complete()": 0}
 SCOPES = {
     "an owner": {**NO_WORK, "Chip": 1, "Power": 1, "Coresight": 1, "Eventfd": 1},
-    "buffers": {**NOTHING_ELSE, "CommandBuffer": 1, "wait()": 0},  # early: it has every progress law that is violated
+    "buffers": {**NOTHING_ELSE, **NO_WAIT, "CommandBuffer": 1},  # early: it has every progress law that is violated
     "an owner and a monitor": {**NO_WORK, "Fd": 2, "File": 2, "FilePrivate": 2},
     "a file that is passed on": {**NO_WORK, "Process": 2, "Mm": 2, "Message": 1},
     "memory": {**NO_WORK, "Chip": 1, "Memory": 1, "remove()": 0},
     "exports": {**NO_WORK, "Dmabuf": 1},
-    "waits": {**NOTHING_ELSE, "Chip": 1, "remove()": 0},
-    "a ring": {**NOTHING_ELSE, "Submission": 2, "wait()": 0, "remove()": 0},
+    "waits": {**NOTHING_ELSE, "Chip": 1, "wait_multi()": 0, "remove()": 0},
+    "a ring": {**NOTHING_ELSE, **NO_WAIT, "Submission": 2, "remove()": 0},
+    "waits for several": {**NOTHING_ELSE, "wait()": 0, "remove()": 0},
 }
 NOT_HERE = {
     "habanalabs.I05": "the slot is a flag since 5.17: there is no pointer that could dangle (B2)",

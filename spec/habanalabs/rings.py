@@ -13,6 +13,7 @@ from accelspec.spec.language import (
     EAGAIN,
     EBUSY,
     EFAULT,
+    EINTR,
     EINVAL,
     EIO,
     ENOEXEC,
@@ -257,8 +258,8 @@ class Rings(Ioctls):
         assert not fails("a signal"), "habanalabs.I41"
 
     @operation
-    def wait_multi(self, p: Process, n: Fd, seq: Place) -> Result:
-        """WAIT_CS for several, here for one beside the newest, without patience."""
+    def wait_multi(self, p: Process, n: Fd, seq: Place, block: bool) -> Result:
+        """WAIT_CS for several, here for one beside the newest."""
         h = self.compute(p, n)
         self.waits(h)
         x = self.context_of(h)
@@ -270,10 +271,49 @@ class Rings(Ioctls):
             return EFAULT("copy", read("hl_multi_cs_wait_ioctl"))
         if fails("a free completion"):
             return ENOMEM("two_wait_already", read("hl_wait_multi_cs_completion_init"))
-        if seq is FUTURE or not any(c.ctx is x and c.place is NEWEST for c in Submission):
+        c = choose(c for c in Submission if c.ctx is x and c.place is seq)
+        last = choose(c for c in Submission if c.ctx is x and c.place is NEWEST)
+        if seq is FUTURE or last is None:
             return EINVAL("not_issued", read("hl_ctx_get_fences"))
-        if seq is GONE:
+        self.polled(self.polls(c), last.fence)
+        if seq is GONE or c is None:
             return OK("gone", read("hl_cs_poll_fences", "counted as completed"))
-        if any(c.ctx is x and c.place in (seq, NEWEST) and c.fence is not PENDING for c in Submission):
-            return OK("completed", read("hl_cs_poll_fences", "a bit for each that is"))
-        return OK("busy", read("hl_multi_cs_wait_ioctl"))
+        if not self.pending(c, last):
+            return OK("completed", read("hl_cs_poll_fences", "a bit for each that is; a rejected one too"))
+        if not block:
+            return OK("busy", read("hl_multi_cs_wait_ioctl"))
+        require(not c.awaited and not last.awaited)  # one waiter of a fence is followed
+        c.awaited = True
+        last.awaited = True
+        yield "sleeping"
+        signal = self.pending(c, last) and fails("a signal")
+        while signal and self.deaf() and self.pending(c, last):
+            yield "spinning"
+        first = self.polls(c)
+        second = self.polls(last)
+        c.awaited = False
+        last.awaited = False
+        self.let_go(c)
+        self.let_go(last)
+        self.polled(first, second)
+        if signal:
+            return EINTR("interrupted", read("hl_multi_cs_wait_ioctl"))
+        return OK("awake", read("hl_multi_cs_wait_ioctl", "a bit for each that is completed by now; BUSY without one"))
+
+    def pending(self, c: Submission, last: Submission) -> bool:
+        return c.fence is PENDING and last.fence is PENDING
+
+    def polls(self, c: Submission | None) -> Fence:
+        """What a look at a fence finds; what is gone counts as completed."""
+        return DONE_WELL if c is None or c.place is GONE else c.fence
+
+    def polled(self, first: Fence, second: Fence) -> None:
+        """hl_cs_poll_fences: the first error is the answer."""
+        if first is TIMED_OUT or (first is not ABORTED and second is TIMED_OUT):
+            raise ETIMEDOUT("timed_out", read("hl_cs_poll_fences"))
+        if first is ABORTED or second is ABORTED:
+            raise EIO("aborted", read("hl_cs_poll_fences"))
+
+    def deaf(self) -> bool:
+        """Does a multi-wait sleep on, as far as it can, when a signal comes?"""
+        return False

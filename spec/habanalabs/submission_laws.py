@@ -41,7 +41,7 @@ from .objects import (
     Submission,
 )
 
-DRAINING = ("complete", "timeout", "wait", "submit", "carry_out", "reset_work", "last_put", "resume")
+DRAINING = ("complete", "timeout", "wait", "wait_multi", "submit", "carry_out", "reset_work", "last_put", "resume")
 EVERY_RESET = ("carry_out", "reset_work", "last_put", "resume")
 
 
@@ -143,7 +143,7 @@ class SubmissionLaws(Laws):
         """Every submission that the hardware has is finished, times out, or is aborted."""
         return not any(c.queued for c in Submission)
 
-    @eventually("habanalabs.P02", SHEET, fair=("wait",))
+    @eventually("habanalabs.P02", SHEET, fair=("wait", "wait_multi"))
     def waits_end(self) -> bool:
         """Every wait returns."""
         return not any(c.awaited for c in Submission)
