@@ -27,7 +27,6 @@ from accelspec.spec.language import (
     DONE,
     EACCES,
     EAGAIN,
-    EINVAL,
     ENOMEM,
     OK,
     Machine,
@@ -269,7 +268,9 @@ class B15(Linux6_12):
 
     revision, document = "c2-B15", "a mutation"
 
-    drops = ("cb_destroy_destroyed.destroyed",)
+    @replaces("cb_destroy_destroyed.destroyed")
+    def destroyed_twice(self) -> None:
+        """Nobody looks whether it is destroyed already."""
 
 
 class B17(Linux6_12):

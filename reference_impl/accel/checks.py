@@ -123,7 +123,7 @@ _SURVIVORS: Final = "a hard reset goes on with users that do not die (2.1, 2.2)"
 KNOWN: Final = {
     "a": {
         "habanalabs.I05": "the context is published before it has a handle (B21)",
-        "habanalabs.I06": "the context is published before it has a handle (B21); a failed reset keeps page tables (B13)",
+        "habanalabs.I06": "a context is published before it has a handle (B21); a failed reset loses page tables (B13)",
         "habanalabs.I11": "SIGKILL comes before the submissions are rolled back (B6)",
         "habanalabs.I12": "a compute reset does not wait for a heartbeat that is on its way (B10)",
         "habanalabs.I13": _SURVIVORS,

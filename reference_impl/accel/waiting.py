@@ -44,6 +44,15 @@ class WaitPause(Pause):
         self.patience = patience
 
 
+class Polling(Pause):
+    """A multi-wait that polls in a loop, and sees nothing before one of its fences is signalled."""
+
+    __slots__ = ()
+
+    def __init__(self, fences: list[Fence]) -> None:
+        super().__init__("multi-wait polls", "sleep", lambda: any(fence.signalled for fence in fences))
+
+
 def wait(task: Task, context: "Context", args: WaitArgs) -> Step[int]:
     """Wait as `args` says; it holds the context meanwhile. 0 with a status, or a negative errno."""
     device = context.device
@@ -145,7 +154,7 @@ def _several(task: Task, context: "Context", args: WaitArgs) -> Step[int]:
             break
         if interrupted and deaf:
             kernel.findings.report("habanalabs.P02", "a multi-wait that a signal woke polls in a loop")
-            yield Pause("multi-wait polls", "sleep", lambda: any(fence.signalled for fence in fences))
+            yield Polling(fences)
         elif interrupted or patience.over:
             break
         else:

@@ -57,7 +57,7 @@ class Devices(Contexts):
                 x.survivor = True
 
     def new_kernel_context(self, d: Device) -> None:
-        """A hard reset frees the driver's own context and makes a new one, before the pointer to the user's is cleared."""
+        """A hard reset makes a new context for the driver itself, before the pointer to the user's is cleared."""
         if fails("kernel_ctx"):
             d.in_reset = False
             d.resets -= 1
