@@ -6,7 +6,7 @@ Three machines, and one set of laws: `dmabuf.I01` to `dmabuf.P09` are numbered t
 
 from accelspec.spec.language import Machine
 
-from .fences import Fences
+from .fence_laws import Fences
 from .held import D0, D1, D0v3, D2a, D2b, D2c
 from .intended import Intended, IntendedStrict
 from .lock_scenarios import SCENARIOS
