@@ -51,7 +51,7 @@ class SyncFile(Object):
 
     waits: Map[Fence, bool] = Map(each=False)  # for none: it stands for what is over
     several: bool = False  # it has an array of fences, not one
-    asked: bool = False  # it was polled: an array listens to its fences only then
+    asked: bool = False  # its array was polled, and listens to its fences: it does so only then
     done: bool = False  # its array was found signalled, and has its result
 
 
@@ -183,14 +183,14 @@ class Files(Core):
             if fails("allocation"):
                 return ENOMEM("no_memory", read("dma_resv_reserve_fences", "if the list is full and must grow"))
             for f in Fence:
-                r.adding[f] = x.waits[f]
-            while any(r.adding[f] for f in Fence):
-                f = any_of(f for f in Fence if r.adding[f])
+                f.adding[r] = x.waits[f]
+            while any(f.adding[r] for f in Fence):
+                f = any_of(f for f in Fence if f.adding[r])
                 s = any_of(s for s in Slot if self.takes(s, r, f, write))
                 s.fence = f
                 s.usage = 1 if write else 2
                 s.visible = True
-                r.adding[f] = False
+                f.adding[r] = False
                 yield "added one"
             return OK("ok", read("dma_buf_import_sync_file", "one by one; what is signalled too"))
 
@@ -227,7 +227,7 @@ class Files(Core):
     @operation
     def poll_sync_file(self, x: SyncFile) -> Result:
         """Without waiting."""
-        if when(not x.done):
+        if when(x.several and not x.done):
             x.asked = True
         for f in Fence:
             if x.waits[f] and not f.signaled:

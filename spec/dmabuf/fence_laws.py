@@ -34,8 +34,10 @@ class Fences(Files):
         "replacing": {"Fence": 2, "Slot": 2, "Callback": 0, "PollSlot": 0, "Poller": 0, "SyncFile": 0},
         "callbacks": {"Fence": 2, "Callback": 2, "PollSlot": 0, "Poller": 0, "SyncFile": 0, "add_fence()": 0},
         "poll": {"Fence": 2, "Slot": 2, "Callback": 0, "Poller": 2, "SyncFile": 0},
-        "sync files": {"Fence": 2, "Slot": 2, "Callback": 0, "PollSlot": 0, "Poller": 0, "SyncFile": 2},
-        "merging": {"Timeline": 2, "Fence": 2, "Slot": 2, "Callback": 0, "PollSlot": 0, "Poller": 0, "SyncFile": 3},
+        "importing": {"Fence": 2, "Slot": 2, "Callback": 0, "PollSlot": 0, "Poller": 0},
+        "merging": {"Fence": 2, "Callback": 0, "PollSlot": 0, "Poller": 0, "SyncFile": 3, "import_sync_file()": 0},
+        "two timelines": {"Timeline": 2, "Fence": 2, "Slot": 2, "Callback": 0, "PollSlot": 0, "Poller": 0}
+        | {"add_fence()": 1, "import_sync_file()": 0},
     }
 
     # ------------------------------------------------------------------ what must hold

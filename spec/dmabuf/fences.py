@@ -58,6 +58,7 @@ class Fence(Object):
     stamped: bool = False
     error: bool = False
     merging: bool = False  # while two sync files are merged: one of those to choose among
+    adding: Map[Reservation, bool] = Map(each=False)  # of a sync file; the holder of the lock is still to add it
     published: Ghost[bool] = False  # was put where others can wait for it
 
 
@@ -65,7 +66,6 @@ class Reservation(Object, always=True):
     """A struct dma_resv."""
 
     lock: Lock = UNLOCKED
-    adding: Map[Fence, bool] = Map(each=False)  # fences of a sync file that the holder of the lock is still to add
 
 
 class Slot(Object, always=True):
@@ -98,7 +98,7 @@ class Core(Machine):
 
     def listed(self, f: Fence) -> bool:
         """Does anybody but the driver hold a reference?"""
-        return any(s.fence is f for s in Slot) or any(r.adding[f] for r in Reservation)
+        return any(s.fence is f for s in Slot) or any(f.adding[r] for r in Reservation)
 
     def run_callbacks(self, f: Fence) -> None:
         """The list is taken off the fence as a whole; everybody on it is called once."""
