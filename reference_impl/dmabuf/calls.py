@@ -16,12 +16,12 @@ from .device import Device
 from .exporter import Exporter
 from .faults import with_faults
 from .fence import Fence, Timeline
-from .fops import SyncFops
 from .heap import Heap
 from .importer import Importer, ImporterDevice
 from .jobs import Job
 from .region import Keys, Region
 from .revoke import Revoker
+from .sync_file import SyncFops
 
 INJECTABLE = (
     "alloc:attachment", "alloc:context", "alloc:device memory", "alloc:dmabuf", "alloc:export", "alloc:fence",

@@ -38,6 +38,16 @@ class Fences:
         self.signalling = Section("FSIG", kernel.locks)
         self._contexts = count(1)
         self.serials = count(1)
+        self._deferred: list[Callable[[Task], None]] = []
+
+    def defer(self, work: Callable[[Task], None]) -> None:
+        """Have `work` done when the fence that is being signaled has called everybody, and its lock is free again."""
+        self._deferred.append(work)
+
+    def run_deferred(self, task: Task) -> None:
+        """Do what was deferred."""
+        while self._deferred:
+            self._deferred.pop(0)(task)
 
     def timeline(self, name: str, release: "Callable[[Fence], None] | None" = None) -> "Timeline":
         """Return a new context whose fences are numbered from 1."""
@@ -149,6 +159,7 @@ class Fence:
         fences.signalling.leave(task)
         if hold:
             self.put(task)
+        fences.run_deferred(task)
         return result
 
     def _signal(self, task: Task) -> int:

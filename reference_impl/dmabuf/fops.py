@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file operations of a buffer and of a sync file: release, poll, mmap, and what their commands do."""
+"""The file operations of a buffer: release, poll, mmap."""
 
 from typing import TYPE_CHECKING, Final
 
 from ..kernel import Errno, Oops, Poll, Step, Task, Vma, point
-from ..kernel.files import FileOperations, Inode, OpenFile
+from ..kernel.files import FileOperations, OpenFile
 from ..kernel.memory_maps import PAGE
-from ..kernel.poll import PollTable, WaitQueue
-from ..kernel.process import Process
+from ..kernel.poll import PollTable
 from .buffer import DmaBuf, PollSlot
-from .fence import Callback, Fence, Fences
+from .fence import Callback
 from .resv import Usage, implicit
 
 if TYPE_CHECKING:
@@ -94,77 +93,6 @@ class DmabufFops(FileOperations):
         if fence is not None:
             fence.put(task)
         buffer.file.put(task)
-
-
-class SyncFile:
-    """A snapshot of fences behind a descriptor: it is signaled when all of them are."""
-
-    def __init__(self, fences: list[Fence]) -> None:
-        self.fences = fences
-        self.wait = WaitQueue()
-        self.callback: Callback | None = None
-        self.on: Fence | None = None
-
-    @property
-    def signaled(self) -> bool:
-        """Tell whether all fences are signaled; a snapshot of none is."""
-        return all(fence.signaled for fence in self.fences)
-
-    def status(self) -> int:
-        """Return 0 while pending, 1 when done, or the first error."""
-        if not self.signaled:
-            return 0
-        return next((fence.error for fence in self.fences if fence.error), 1)
-
-
-class SyncFops(FileOperations):
-    """What a user can do with a sync file."""
-
-    def __init__(self, fences: Fences) -> None:
-        self.fences = fences
-
-    def make(self, task: Task, process: Process, fences: list[Fence], n: int | None) -> int:
-        """Publish a snapshot of `fences` as descriptor `n`: the number, -EMFILE, -ENOMEM."""
-        number = process.files.reserve(n)
-        if number < 0:
-            return number
-        file = self.fences.kernel.new_file(Inode("sync_file", 0))
-        if file is None:
-            process.files.unreserve(number)
-            return Errno.ENOMEM
-        file.fops = self
-        for fence in fences:
-            fence.published = True
-        file.private_data = SyncFile([fence.get() for fence in fences])
-        process.publish(task, number, file)
-        return number
-
-    def poll(self, task: Task, file: OpenFile, table: PollTable) -> Step[int]:
-        """IN once everything is signaled."""
-        sync: SyncFile = file.private_data
-        sync.wait.wait(table)
-        yield point("sync file: polled")
-        for fence in sync.fences:
-            if sync.callback is not None:
-                break
-            callback = Callback(lambda task: self._fired(sync))
-            if fence.add_callback(task, callback) == 0:
-                sync.callback, sync.on = callback, fence
-        return IN if sync.signaled else 0
-
-    @staticmethod
-    def _fired(sync: SyncFile) -> None:
-        sync.callback = sync.on = None
-        sync.wait.wake()
-
-    def release(self, task: Task, file: OpenFile) -> Step[None]:
-        """Let go of the fences."""
-        sync: SyncFile = file.private_data
-        if sync.on is not None and sync.callback is not None:
-            sync.on.remove_callback(task, sync.callback)
-        for fence in sync.fences:
-            fence.put(task)
-        yield from ()
 
 
 def access(flags: int) -> Usage | None:

@@ -7,7 +7,7 @@ from .buffer import DmaBuf, Mapping
 from .context import Context
 from .device import Device
 from .exporter import Exported
-from .fops import SyncFile
+from .sync_file import SyncFile
 
 if TYPE_CHECKING:
     from .calls import Calls

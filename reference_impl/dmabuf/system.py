@@ -12,10 +12,11 @@ from ..kernel.process import Process
 from .buffer import DmaBuf
 from .calls import Mapped, UserFence, by_process
 from .device_calls import O_RDWR
-from .fops import READ, WRITE, SyncFile, access
+from .fops import READ, WRITE, access
 from .observation import observe
 from .parts import PartCalls
 from .resv import Usage, implicit
+from .sync_file import SyncFile, merged
 
 END = 4  # of the SYNC command
 EXPIRY = 10  # seconds after which a process's fence is signaled all the same
@@ -210,9 +211,8 @@ class System(PartCalls):
         if usage is None:
             result = int(Errno.EINVAL)
         else:
-            yield from buffer.resv.lock(task)
+            yield point("export: fences are read without the lock")
             pending = [fence for fence in buffer.resv.fences(usage) if not fence.signaled]
-            buffer.resv.unlock(task)
             result = self.sync_fops.make(task, process, pending, fd)
         self.core.put(task, buffer)
         return result
@@ -235,12 +235,14 @@ class System(PartCalls):
         if access(flags) is None or sync is None:
             result = Errno.EINVAL
         else:
-            pending = [fence for fence in sync.fences if not fence.signaled]
+            fences = [fence.get() for fence in sync.fences]
             yield from buffer.resv.lock(task)
-            result = buffer.resv.reserve(task, len(pending)) if pending else 0
-            for fence in pending if result == 0 else []:
+            result = buffer.resv.reserve(task, len(fences)) if fences else 0
+            for fence in fences if result == 0 else []:
                 buffer.resv.add(task, fence, Usage.WRITE if flags & WRITE else Usage.READ)
             buffer.resv.unlock(task)
+            for fence in fences:
+                fence.put(task)
         self.core.put(task, buffer)
         return result
 
@@ -256,7 +258,7 @@ class System(PartCalls):
             return Errno.ENOTTY
         if other is None:
             return Errno.ENOENT
-        return self.sync_fops.make(task, process, list(dict.fromkeys([*one.fences, *other.fences])), fd)
+        return self.sync_fops.make(task, process, merged(one, other), fd)
 
     @by_process
     def sync_status(self, task: Task, process: Process, n: int) -> Step[int]:

@@ -20,6 +20,7 @@ from accelspec.spec.language import (
     free,
     operation,
     read,
+    require,
     when,
 )
 
@@ -50,6 +51,7 @@ class SyncFile(Object):
     """A file that stands for fences: for all that there were when it was made, and for none that came later."""
 
     waits: Map[Fence, bool] = Map(each=False)  # for none: it stands for what is over
+    open: bool = True
     several: bool = False  # it has an array of fences, not one
     asked: bool = False  # its array was polled, and listens to its fences: it does so only then
     done: bool = False  # its array was found signalled, and has its result
@@ -60,7 +62,10 @@ class Files(Core):
         return any(x.waits[f] for x in SyncFile) or any(p.fence is f for p in PollSlot) or super().listed(f)
 
     def run_callbacks(self, f: Fence) -> None:
-        """dma_buf_poll_cb too: whoever sleeps in this direction is woken, and the next one may arm."""
+        """dma_buf_poll_cb: whoever sleeps in this direction is woken, and the next one may arm.
+
+        And irq_dma_fence_array_work, at once: an array that was closed goes when it has heard from all.
+        """
         for w in Poller:
             if w.slot.fence is f:
                 w.woken = True
@@ -68,6 +73,9 @@ class Files(Core):
             if p.fence is f:
                 p.active = False
                 p.fence = None
+        for x in SyncFile:
+            if not x.open and not self.pending(x):
+                free(x)
         super().run_callbacks(f)
 
     # ------------------------------------------------------------------ poll
@@ -162,6 +170,7 @@ class Files(Core):
     @operation
     def merge(self, a: SyncFile, b: SyncFile) -> Result:
         """SYNC_IOC_MERGE: of each timeline the latest fence that is pending."""
+        require(a.open and b.open)
         if fails("allocation"):
             return ENOMEM("no_memory", read("sync_file_merge"))
         x = SyncFile()
@@ -179,9 +188,9 @@ class Files(Core):
     @operation
     def import_sync_file(self, r: Reservation, x: SyncFile, write: bool) -> Result:
         """DMA_BUF_IOCTL_IMPORT_SYNC_FILE: whoever uses the buffer waits for what the file stands for."""
+        require(x.open)
         with r.lock:
-            if fails("allocation"):
-                return ENOMEM("no_memory", read("dma_resv_reserve_fences", "if the list is full and must grow"))
+            self.reserve(r)
             for f in Fence:
                 f.adding[r] = x.waits[f]
             while any(f.adding[r] for f in Fence):
@@ -212,6 +221,7 @@ class Files(Core):
     @operation
     def status(self, x: SyncFile) -> Result:
         """SYNC_IOC_FILE_INFO with room for no fence: 0 is pending, 1 is over."""
+        require(x.open)
         if self.pending(x):
             return WOULD_BLOCK("pending", read("dma_fence_get_status"))
         if x.several:
@@ -227,6 +237,7 @@ class Files(Core):
     @operation
     def poll_sync_file(self, x: SyncFile) -> Result:
         """Without waiting."""
+        require(x.open)
         if when(x.several and not x.done):
             x.asked = True
         for f in Fence:
@@ -238,5 +249,11 @@ class Files(Core):
 
     @operation
     def close_sync_file(self, x: SyncFile) -> Result:
+        require(x.open)
+        if x.asked and self.pending(x):
+            x.open = False
+            return OK(
+                "listens", read("dma_fence_array_enable_signaling", "each callback has a reference", document=ARRAY)
+            )
         free(x)
         return OK("ok", read("sync_file_release"))

@@ -66,6 +66,7 @@ class Reservation(Object, always=True):
     """A struct dma_resv."""
 
     lock: Lock = UNLOCKED
+    full: bool = False  # the list has no room left: it must grow before a fence is added
 
 
 class Slot(Object, always=True):
@@ -181,12 +182,29 @@ class Core(Machine):
         later = g is not None and g.timeline is f.timeline and g.number <= f.number and s.usage >= usage
         return later or (g is not None and g.signaled)
 
+    @event
+    def fill(self, r: Reservation) -> Result:
+        """Nothing is left of the room that was reserved: a debugging kernel sees to it at every unlock."""
+        with r.lock:
+            r.full = True
+            return DONE("ok", read("dma_resv_reset_max_fences"))
+
+    def reserve(self, r: Reservation) -> None:
+        """Under the lock: a list that must grow leaves behind what is signalled."""
+        if r.full and fails("allocation"):
+            raise ENOMEM("no_memory", read("dma_resv_reserve_fences"))
+        for s in Slot:
+            if r.full and s.reservation is r and s.visible and s.fence is not None and s.fence.signaled:
+                s.fence = None
+                s.usage = 0
+                s.visible = False
+        r.full = False
+
     @operation
     def add_fence(self, r: Reservation, f: Fence, usage: Usage) -> Result:
         require(f.held and not f.signaled)
         with r.lock:
-            if fails("allocation"):
-                return ENOMEM("no_memory", read("dma_resv_reserve_fences", "if the list is full and must grow"))
+            self.reserve(r)
             s = choose(s for s in Slot if s.reservation is r and s.visible and self.may_replace(s, f, usage))
             if s is not None:
                 s.fence = f
@@ -201,17 +219,6 @@ class Core(Machine):
             assert n.reservation is r and not n.visible and n.fence is not None, "dmabuf.A03"
             n.visible = True
             return OK("ok", read("dma_resv_add_fence", "first the place, then the count"))
-
-    @event
-    def prune(self, r: Reservation) -> Result:
-        """The list is full and grows: what is signalled is not taken along."""
-        with r.lock:
-            for s in Slot:
-                if s.reservation is r and s.visible and s.fence is not None and s.fence.signaled:
-                    s.fence = None
-                    s.usage = 0
-                    s.visible = False
-            return DONE("ok", read("dma_resv_reserve_fences", "the references to signalled fences are dropped"))
 
     def waited_for(self, r: Reservation, f: Fence, usage: Usage) -> bool:
         """Does whoever waits at this class wait for this fence?"""
