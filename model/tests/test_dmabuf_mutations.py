@@ -14,7 +14,7 @@ from accelspec.model.explore import explore
 from accelspec.model.progress import progress
 from accelspec.model.verdict import Status, Verdict
 from accelspec.spec.dmabuf import D2b, D2c, D3b, D3bV7, Fences, Intended
-from accelspec.spec.dmabuf.fences import Fence, Slot, Usage
+from accelspec.spec.dmabuf.fence_objects import Fence, Slot, Usage
 from accelspec.spec.dmabuf.held import NO_REVOKE
 from accelspec.spec.dmabuf.lock_scenarios import SCENARIOS
 from accelspec.spec.dmabuf.objects import (

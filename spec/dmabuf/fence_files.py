@@ -10,10 +10,7 @@ from accelspec.spec.language import (
     OK,
     READY,
     WOULD_BLOCK,
-    Map,
-    Object,
     Result,
-    Rigid,
     any_of,
     choose,
     fails,
@@ -24,42 +21,17 @@ from accelspec.spec.language import (
     when,
 )
 
-from .fences import Core, Fence, Reservation, Slot
+from .fence_objects import Fence, Poller, PollSlot, Reservation, Slot, SyncFile
+from .fences import Core
 
 ARRAY = "linux 6.12.117 drivers/dma-buf/dma-fence-array.c"
 UNWRAP = "linux 6.12.117 drivers/dma-buf/dma-fence-unwrap.c"
 SELECT = "linux 6.12.117 fs/select.c"
 
 
-class PollSlot(Object, always=True):
-    """The callback that poll arms: one for each direction and buffer, whoever polls."""
-
-    reservation: Rigid[Reservation]
-    out: Rigid[bool]  # polled for writing; else for reading
-    active: bool = False
-    fence: Fence | None = None  # on whose list its callback is
-
-
-class Poller(Object):
-    """Somebody who sleeps in poll, in one direction of one buffer."""
-
-    slot: Rigid[PollSlot]
-    woken: bool = False
-
-
-class SyncFile(Object):
-    """A file that stands for fences: for all that there were when it was made, and for none that came later."""
-
-    waits: Map[Fence, bool] = Map(each=False)  # for none: it stands for what is over
-    open: bool = True
-    several: bool = False  # it has an array of fences, not one
-    asked: bool = False  # its array was polled, and listens to its fences: it does so only then
-    done: bool = False  # its array was found signalled, and has its result
-
-
 class Files(Core):
     def listed(self, f: Fence) -> bool:
-        return any(x.waits[f] for x in SyncFile) or any(p.fence is f for p in PollSlot) or super().listed(f)
+        return any(f.files[x] for x in SyncFile) or any(p.fence is f for p in PollSlot) or super().listed(f)
 
     def run_callbacks(self, f: Fence) -> None:
         """dma_buf_poll_cb: whoever sleeps in this direction is woken, and the next one may arm.
@@ -156,16 +128,19 @@ class Files(Core):
             return ENOMEM("no_memory", read("dma_buf_export_sync_file"))
         x = SyncFile()
         for f in Fence:
-            if any(self.exported(s, r, write) and s.fence is f for s in Slot):
-                x.waits[f] = True
+            f.files[x] = any(self.exported(s, r, write) and s.fence is f for s in Slot)
         x.several = any(
             s is not t and self.exported(s, r, write) and self.exported(t, r, write) for s in Slot for t in Slot
         )
         return OK("ok", read("dma_resv_get_singleton", "without the lock; of none that is signalled"))
 
+    def overtaken(self, f: Fence) -> bool:
+        """Is there a later one of its timeline among those to choose from?"""
+        return any(g.merging and g.timeline is f.timeline and f.number < g.number for g in Fence)
+
     def stands_for(self, x: SyncFile, f: Fence) -> bool:
         """Does whoever waits for the file wait for this fence?"""
-        return any(x.waits[g] and g.timeline is f.timeline and g.number >= f.number for g in Fence)
+        return any(g.files[x] and g.timeline is f.timeline and g.number >= f.number for g in Fence)
 
     @operation
     def merge(self, a: SyncFile, b: SyncFile) -> Result:
@@ -175,14 +150,13 @@ class Files(Core):
             return ENOMEM("no_memory", read("sync_file_merge"))
         x = SyncFile()
         for f in Fence:
-            f.merging = (a.waits[f] or b.waits[f]) and not f.signaled
+            f.merging = (f.files[a] or f.files[b]) and not f.signaled
         for f in Fence:
-            if f.merging and not any(g.merging and g.timeline is f.timeline and f.number < g.number for g in Fence):
-                x.waits[f] = True
+            f.files[x] = f.merging and not self.overtaken(f)
         assert all(self.stands_for(x, f) for f in Fence if f.merging), "dmabuf.A05"
         for f in Fence:
             f.merging = False
-        x.several = any(f.timeline is not g.timeline and x.waits[f] and x.waits[g] for f in Fence for g in Fence)
+        x.several = any(f.timeline is not g.timeline and f.files[x] and g.files[x] for f in Fence for g in Fence)
         return OK("ok", read("__dma_fence_unwrap_merge", document=UNWRAP))
 
     @operation
@@ -192,7 +166,7 @@ class Files(Core):
         with r.lock:
             self.reserve(r)
             for f in Fence:
-                f.adding[r] = x.waits[f]
+                f.adding[r] = f.files[x]
             while any(f.adding[r] for f in Fence):
                 f = any_of(f for f in Fence if f.adding[r])
                 s = any_of(s for s in Slot if self.takes(s, r, f, write))
@@ -213,10 +187,10 @@ class Files(Core):
         return self.may_replace(s, f, 1) if write else self.may_replace(s, f, 2)
 
     def pending(self, x: SyncFile) -> bool:
-        return any(x.waits[f] and not f.signaled for f in Fence)
+        return any(f.files[x] and not f.signaled for f in Fence)
 
     def failed(self, x: SyncFile) -> bool:
-        return any(x.waits[f] and f.error for f in Fence)
+        return any(f.files[x] and f.error for f in Fence)
 
     @operation
     def status(self, x: SyncFile) -> Result:
@@ -241,7 +215,7 @@ class Files(Core):
         if when(x.several and not x.done):
             x.asked = True
         for f in Fence:
-            if x.waits[f] and not f.signaled:
+            if f.files[x] and not f.signaled:
                 f.enabled = True
         if self.pending(x):
             return WOULD_BLOCK("pending", read("sync_file_poll"))
@@ -255,5 +229,7 @@ class Files(Core):
             return OK(
                 "listens", read("dma_fence_array_enable_signaling", "each callback has a reference", document=ARRAY)
             )
+        for f in Fence:
+            f.files[x] = False
         free(x)
         return OK("ok", read("sync_file_release"))

@@ -20,8 +20,8 @@ from accelspec.spec.language import (
     sometimes,
 )
 
-from .fence_files import Files, Poller, PollSlot, SyncFile
-from .fences import Callback, Fence, Reservation, Slot, Usage
+from .fence_files import Files
+from .fence_objects import Callback, Fence, Poller, PollSlot, Reservation, Slot, SyncFile, Usage
 from .laws import SHEET
 
 
@@ -125,7 +125,7 @@ class Fences(Files):
     def a_file_waits_for_two(self) -> bool:
         """A sync file waits for fences of two timelines."""
         return any(
-            f.timeline is not g.timeline and x.waits[f] and x.waits[g] for x in SyncFile for f in Fence for g in Fence
+            f.timeline is not g.timeline and f.files[x] and g.files[x] for x in SyncFile for f in Fence for g in Fence
         )
 
     @sometimes("dmabuf.R06", deduced("or replacing says nothing"))
@@ -147,6 +147,10 @@ class Fences(Files):
     @lemma(deduced("add_fence publishes, and the others take what they find in a place"))
     def what_is_listed_is_published(self) -> bool:
         return all(f.published for f in Fence if self.listed(f))
+
+    @lemma(deduced("add_callback publishes"))
+    def who_is_called_finds_it_published(self) -> bool:
+        return all(c.fence is None or c.fence.published for c in Callback)
 
     @lemma(deduced("the first signal takes the list off"))
     def callbacks_wait_for_pending_fences(self) -> bool:

@@ -9,24 +9,15 @@ What user space waits with stands in fence_files.py, what must hold in fence_law
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from accelspec.spec.language import (
     DONE,
     EINVAL,
     ENOENT,
     ENOMEM,
     OK,
-    UNLOCKED,
     WOULD_BLOCK,
-    Ghost,
-    Lock,
     Machine,
-    Map,
-    Object,
-    Range,
     Result,
-    Rigid,
     any_of,
     choose,
     deduced,
@@ -38,52 +29,7 @@ from accelspec.spec.language import (
     require,
 )
 
-Number = Annotated[int, Range(0, 2)]
-Usage = Annotated[int, Range(0, 3)]  # 0 KERNEL, 1 WRITE, 2 READ, 3 BOOKKEEP: a query waits for its class and all below
-Times = Annotated[int, Range(0, 2)]
-
-
-class Timeline(Object, always=True):
-    """A fence context: its fences signal in the order of their numbers."""
-
-
-class Fence(Object):
-    """A struct dma_fence.  Its flags only ever rise."""
-
-    timeline: Rigid[Timeline]
-    number: Rigid[Number]
-    held: bool = True  # the driver has its reference
-    enabled: bool = False  # somebody wants to be called
-    signaled: bool = False
-    stamped: bool = False
-    error: bool = False
-    merging: bool = False  # while two sync files are merged: one of those to choose among
-    adding: Map[Reservation, bool] = Map(each=False)  # of a sync file; the holder of the lock is still to add it
-    published: Ghost[bool] = False  # was put where others can wait for it
-
-
-class Reservation(Object, always=True):
-    """A struct dma_resv."""
-
-    lock: Lock = UNLOCKED
-    full: bool = False  # the list has no room left: it must grow before a fence is added
-
-
-class Slot(Object, always=True):
-    """A place in the list of a reservation object; readers, who take no lock, look at those below the count."""
-
-    reservation: Rigid[Reservation]
-    fence: Fence | None = None
-    usage: Usage = 0
-    visible: bool = False  # below the count
-
-
-class Callback(Object):
-    """Somebody who wants to be called when a fence signals."""
-
-    fence: Fence | None  # on whose list it is
-    ran: Times = 0
-    removed: bool = False  # was taken off the list
+from .fence_objects import Callback, Fence, Number, Reservation, Slot, Timeline, Usage
 
 
 class Core(Machine):
