@@ -90,7 +90,7 @@ def _buffer(buffer: DmaBuf) -> dict[str, Any]:
         "name": buffer.name.text if buffer.name is not None else None,
         "attachments": [attachment.serial for attachment in buffer.attachments],
         "mappings": [_mapping(mapping) for mapping in buffer.mappings],
-        "fences": [[usage.name, fence.serial, fence.signaled] for fence, usage in buffer.resv.entries],
+        "fences": [[entry.usage.name, entry.fence.serial, entry.fence.signaled] for entry in buffer.resv.entries],
         "polls": [slot.armed for slot in buffer.slots],
         "pages": sum(vma.present for vma in buffer.file.inode.mapping.vmas),
     }

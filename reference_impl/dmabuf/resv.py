@@ -6,6 +6,7 @@ on. Without a ticket a task holds one reservation at most.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
 
@@ -15,7 +16,6 @@ from .design import Design
 from .fence import Fence
 
 _TICKETS = count(1)
-FIRST_SIZE = 4  # fences that a list has room for at first
 
 
 class Usage(IntEnum):
@@ -30,6 +30,14 @@ class Usage(IntEnum):
 def implicit(write: bool) -> Usage:
     """Return the class at which a new reader, or a new writer, waits."""
     return Usage.READ if write else Usage.WRITE
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A place in the list: the fence that is there now, and its class."""
+
+    fence: Fence
+    usage: Usage
 
 
 class Ticket:
@@ -86,7 +94,8 @@ class Resv:
         self.kernel = kernel
         self.design = design
         self.mutex = ResvLock(kernel)
-        self.entries: list[tuple[Fence, Usage]] = []
+        self.entries: list[Entry] = []
+        self.least = 4  # fences that a list has room for, once it has any
         self._size = 0  # of the memory behind `entries`, in fences
         self._room = 0
 
@@ -149,16 +158,16 @@ class Resv:
         if len(self.entries) + slots > self._size:
             if self.kernel.injector.take("resv_reserve") is not None:
                 return Errno.ENOMEM
-            self._size = max(FIRST_SIZE, len(self.entries) + slots, 2 * self._size)
+            self._size = max(self.least, len(self.entries) + slots, 2 * self._size)
             self._prune(task)
         self._room = max(self._room, slots)
         return 0
 
     def _prune(self, task: Task) -> None:
-        over = [fence for fence, _ in self.entries if fence.signaled]
-        self.entries = [entry for entry in self.entries if not entry[0].signaled]
-        for fence in over:
-            fence.put(task)
+        over = [entry for entry in self.entries if entry.fence.signaled]
+        self.entries = [entry for entry in self.entries if not entry.fence.signaled]
+        for entry in over:
+            entry.fence.put(task)
 
     def fill(self) -> None:
         """Have no room left, so that the next `reserve` needs memory (dma_resv_reset_max_fences, for debugging)."""
@@ -172,20 +181,21 @@ class Resv:
         self._room -= 1
         fence.get()
         fence.published = True
-        for i, (old, old_usage) in enumerate(self.entries):
-            same = old.timeline is fence.timeline and old_usage >= usage
+        for entry in self.entries:
+            old = entry.fence
+            same = old.timeline is fence.timeline and entry.usage >= usage
             later = old is fence or fence.is_later(old) if same else False
             if old.signaled or (same and (later or not self.design.replaces_only_older)):
                 if not old.signaled and not later:
                     self.kernel.findings.report("dmabuf.F04", f"{old} is pending, and {fence} took its place")
-                self.entries[i] = (fence, usage)
+                entry.fence, entry.usage = fence, usage
                 old.put(task)
                 return
-        self.entries.append((fence, usage))
+        self.entries.append(Entry(fence, usage))
 
     def fences(self, usage: Usage) -> Iterator[Fence]:
         """Yield every fence of class `usage` or before."""
-        return (fence for fence, of in self.entries if of <= usage)
+        return (entry.fence for entry in self.entries if entry.usage <= usage)
 
     def idle(self, usage: Usage) -> bool:
         """Tell whether all fences up to `usage` are signaled."""
@@ -240,5 +250,5 @@ class Resv:
     def fini(self, task: Task) -> None:
         """Let go of every fence: the buffer is gone."""
         entries, self.entries = self.entries, []
-        for fence, _ in entries:
-            fence.put(task)
+        for entry in entries:
+            entry.fence.put(task)

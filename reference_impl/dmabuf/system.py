@@ -237,7 +237,7 @@ class System(PartCalls):
         else:
             fences = [fence.get() for fence in sync.fences]
             yield from buffer.resv.lock(task)
-            result = buffer.resv.reserve(task, len(fences)) if fences else 0
+            result = buffer.resv.reserve(task, max(1, len(fences)))  # what is over is a fence too
             for fence in fences if result == 0 else []:
                 buffer.resv.add(task, fence, Usage.WRITE if flags & WRITE else Usage.READ)
             buffer.resv.unlock(task)

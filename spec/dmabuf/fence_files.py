@@ -110,9 +110,19 @@ class Files(Core):
 
     @operation
     def interrupt(self, w: Poller) -> Result:
-        """A signal for the process that sleeps."""
-        free(w)
-        return EINTR("ok", read("do_sys_poll", "what it armed stays armed", document=SELECT))
+        """A signal for the process that sleeps: it looks once more."""
+        p = w.slot
+        r = p.reservation
+        with r.lock:
+            if p.active:
+                free(w)
+                return EINTR("masked", read("do_poll", "the slot stays armed", document=SELECT))
+            f = choose(f for f in Fence if self.polled(p, f))
+            free(w)
+            if f is None:
+                return READY("ready", read("do_poll", "an event comes before a signal", document=SELECT))
+            self.arm(p, f)
+            return EINTR("armed", read("do_poll", "and nobody will be woken by it", document=SELECT))
 
     # ------------------------------------------------------------------ sync files
 

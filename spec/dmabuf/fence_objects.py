@@ -36,7 +36,7 @@ class Reservation(Object, always=True):
     """A struct dma_resv."""
 
     lock: Lock = UNLOCKED
-    full: bool = False  # the list has no room left: it must grow before a fence is added
+    full: bool = True  # the list, at first none, has no room: it must grow before a fence is added
 
 
 class Slot(Object, always=True):
