@@ -23,6 +23,7 @@ class SyncFile:
         self.done = False
         self.closed = False
         self._callbacks: list[tuple[Fence, Callback]] = []
+        self._unheard = 0  # callbacks that are still to come; of a fence that is there twice, two
         self._error = 0  # of an array: the first that it heard of
 
     @property
@@ -53,12 +54,14 @@ class SyncFile:
             callback = Callback(lambda task, fence=fence: self._heard(task, fence))
             if fence.add_callback(task, callback) == 0:
                 self._callbacks.append((fence, callback))
+                self._unheard += 1
             else:
                 self._error = self._error or fence.error
 
     def _heard(self, task: Task, fence: Fence) -> None:
         self._error = self._error or fence.error
-        if self.signaled:
+        self._unheard -= 1
+        if self._unheard == 0:
             self.wait.wake()
             if self.closed:
                 fence.timeline.fences.defer(self.put_fences)  # not here, under the lock of one of them
@@ -69,7 +72,7 @@ class SyncFile:
         if not self.several:
             for fence, callback in self._callbacks:
                 fence.remove_callback(task, callback)
-        elif self.asked and not self.signaled:
+        elif self._unheard:
             return
         self.put_fences(task)
 
