@@ -127,8 +127,12 @@ class FencesReference(Reference):
 
     def leftovers(self) -> Mapping[str, int]:
         """As in `Target`; a fence of which only the end is to be told counts."""
-        made = {"Fence": self.fences, "Callback": self.callbacks, "SyncFile": self.sync_files, "Poller": self.pollers}
-        return {kind: len(objects) for kind, objects in made.items()}
+        return {
+            "Fence": len(self.fences),
+            "Callback": len(self.callbacks),
+            "SyncFile": len(self.sync_files),
+            "Poller": len(self.pollers),
+        }
 
     def _next(self, kind: str) -> str:
         self._serials[kind] += 1

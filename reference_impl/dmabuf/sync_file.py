@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sync files: snapshots of fences behind a descriptor, which a process can wait for, ask and merge."""
 
+from functools import partial
+
 from ..kernel import Errno, Poll, Step, Task, point
 from ..kernel.files import FileOperations, Inode, OpenFile
 from ..kernel.poll import PollTable, WaitQueue
@@ -51,14 +53,14 @@ class SyncFile:
             return
         self.asked = True
         for fence in self.fences:
-            callback = Callback(lambda task, fence=fence: self._heard(task, fence))
+            callback = Callback(partial(self._heard, fence))
             if fence.add_callback(task, callback) == 0:
                 self._callbacks.append((fence, callback))
                 self._unheard += 1
             else:
                 self._error = self._error or fence.error
 
-    def _heard(self, task: Task, fence: Fence) -> None:
+    def _heard(self, fence: Fence, task: Task) -> None:
         self._error = self._error or fence.error
         self._unheard -= 1
         if self._unheard == 0:
