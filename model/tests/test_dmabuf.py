@@ -82,6 +82,18 @@ def test_in_d0_the_memory_of_one_tenant_reaches_the_next() -> None:
     assert {"end_session.ok", "attach.ok"} <= set(found)
 
 
+POOL_ONLY = {"alloc.exhausted", "free_memory.unknown"}  # answers of a chip whose driver gives memory out
+
+
+@pytest.mark.parametrize("design", ["D0", "D0-v3", "D1", "D2a"])
+def test_what_old_designs_break_is_a_run_of_a_chip_that_there_is(design: str) -> None:
+    """Where user code gives memory out, all of it; where the driver does, all but a free under an export (X20)."""
+    for law in looked_at(design, EVENTS).violated:
+        found = set(rows(design, EVENTS, law))
+        assert not found & POOL_ONLY
+        assert law == "dmabuf.I28" or "free_memory.ok" not in found
+
+
 REFUSED = {"D1": "open.owner_token", "D2a": "open.releasing", "D2b": "open.busy", "D2c": "open.busy"}
 
 

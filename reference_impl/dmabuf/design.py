@@ -70,6 +70,7 @@ class Design:
     power: Literal["none", "revokes", "attachments"] = "none"
     reset: Literal["runs on", "waits for openers", "revokes"] = "runs on"
     remove: Literal["runs on", "waits for openers", "revokes"] = "runs on"
+    told_of_removal: bool = True  # who still has a removed device open; else his next command follows a NULL
 
     # What a historical bug takes away.
     publishes_last: bool = True
@@ -155,6 +156,7 @@ D2C: Final = replace(
     name="D2c",
     size_is_pages=True,
     reserves_first=True,
+    told_of_removal=False,
 )
 
 D3A: Final = Design(

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from ..compute import Request
-from ..kernel import Errno, Step, Task, UserFault, point
+from ..kernel import Errno, Oops, Step, Task, UserFault, point
 from ..kernel.files import FileOperations, Inode, OpenFile
 from ..kernel.process import Process
 from . import jobs
@@ -79,6 +79,8 @@ class DeviceCalls(Calls):
             return Errno.ENOTTY
         context = file.private_data
         refused = context.device.refused
+        if refused == Errno.ENODEV and not self.design.told_of_removal:
+            raise Oops("a command on a device that was removed: NULL dereference")
         if refused != Errno.ENODEV and not context.master:
             return Errno.EACCES
         return refused or (file, context)

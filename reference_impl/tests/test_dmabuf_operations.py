@@ -658,6 +658,13 @@ def test_a_removal_waits_ten_minutes_for_openers() -> None:
     assert {finding.rule for finding in checks.check(system)} == {"dmabuf.I15"}
 
 
+def test_a_command_after_a_removal_is_refused_and_in_6_12_follows_a_null() -> None:
+    for design, answer in (("D2a", E.ENODEV), ("D2b", E.ENODEV), ("D2c", Outcome.OOPS)):
+        system, _ = shared(design)
+        forced_removal(system)
+        assert system.mem_alloc(0, 3, PAGE) == answer
+
+
 def test_a_removal_that_revokes_is_done_with_it() -> None:
     system, _ = shared("intended")
     key = system.register(0, 4, 0, PAGE, revocable=False)

@@ -22,7 +22,6 @@ from accelspec.spec.language import (
     event,
     fails,
     free,
-    kernel,
     operation,
     read,
     require,
@@ -171,4 +170,4 @@ class Buffers(Sessions):
         """The access is over, and its fence is signalled."""
         require(t.working)
         t.working = False
-        return DONE("ok", kernel("dma_fence_signal"))
+        return DONE("ok", read("dma_fence_signal", document="linux 6.12.117 drivers/dma-buf/dma-fence.c"))

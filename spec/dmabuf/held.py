@@ -213,6 +213,11 @@ class D2c(D2a):
         if d.health is LEAVING:
             raise EPERM("leaving", read("hl_device_status", "device_fini_pending is looked at first: a malfunction"))
 
+    @replaces("operational.gone")
+    def operational_gone(self, s: Session) -> None:
+        if s.device.health is REMOVED:
+            raise OOPS("gone", read("hl_device_operational", "DRM goes on calling, and hdev is NULL"))
+
     @inserts(before="free_memory.ok")
     def free_memory_exported(self, m: Memory) -> None:
         if any(b.memory is m and b.session is m.session for b in Buffer):
@@ -238,6 +243,12 @@ class D2b(D2c):
     not_applicable = NO_REVOKE
     known = violations.D2B
     costs = prices.D2C
+
+    @replaces("operational.gone")
+    def still_told(self, s: Session) -> None:
+        if s.device.health is REMOVED:
+            raise ENODEV("gone", deduced("hl_ioctl, as in 6.1: the node is DRM's since 6.7"))
+
     scopes = {**SCOPES, "two buffers": {**SCOPES["two buffers"], "Fd": 3}}
 
     @always("dmabuf.I02", STATE, SHEET)

@@ -26,7 +26,6 @@ from accelspec.spec.language import (
     deduced,
     event,
     eventually,
-    kernel,
     operation,
     read,
     require,
@@ -187,7 +186,7 @@ class Locks(Machine):
         with r.host.mmap:
             pass
         with r.lock:
-            return OK("ok", kernel("copy_from_user; might_fault"))
+            return OK("ok", read("__might_fault", "a copy may fault", document="linux 6.12.117 mm/memory.c"))
 
     # ------------------------------------------------------------------ fences
 

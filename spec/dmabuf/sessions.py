@@ -24,7 +24,6 @@ from accelspec.spec.language import (
     event,
     fails,
     free,
-    kernel,
     operation,
     read,
     require,
@@ -32,6 +31,10 @@ from accelspec.spec.language import (
 )
 
 from .objects import DISABLED, GOOD, REMOVED, RESETTING, Buffer, Device, Import, Memory, Session
+
+DMA_BUF = "linux 6.12.117 drivers/dma-buf/dma-buf.c"
+EXIT = "linux 6.12.117 kernel/exit.c"
+HL_6_1 = "linux 6.1.192 drivers/misc/habanalabs/common/habanalabs_ioctl.c"
 
 
 class Sessions(Files):
@@ -102,12 +105,12 @@ class Sessions(Files):
         f = self.file_of(p, n)
         s = choose(s for s in Session if s.file is f)
         if s is None:
-            raise ENOTTY("another_file", kernel("vfs_ioctl", "a buffer has other commands"))
+            raise ENOTTY("another_file", read("dma_buf_ioctl", "a buffer has other commands", document=DMA_BUF))
         return s
 
     def operational(self, s: Session) -> None:
         if s.device.health is REMOVED:
-            raise ENODEV("gone", kernel("the ioctl entry", "facts 2.1: from memory"))
+            raise ENODEV("gone", read("hl_ioctl", "the file has lost its device", document=HL_6_1))
         if s.device.health is not GOOD:
             raise EBUSY("not_operational", read("hl_ioctl", "in reset, or after a malfunction"))
 
@@ -186,7 +189,7 @@ class Sessions(Files):
                     p.fd[n] = None
             self.fput(f)
             yield "closing"
-        return DONE("ok", kernel("do_exit: exit_files", "in any order; regions go with the file of their context"))
+        return DONE("ok", read("do_exit", "exit_files closes by number; here in any order", document=EXIT))
 
     @event
     def reset(self, d: Device) -> Result:
