@@ -10,14 +10,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from accelspec.conformance.loading import select_one
 from accelspec.conformance.report.traces import lines
 from accelspec.conformance.results import steps_of
 from accelspec.model.explore import explore
 from accelspec.model.explore.explored import Explored
 from accelspec.spec.catalogue import MACHINES
-from accelspec.spec.language import compile_machine
+from accelspec.spec.language import Specification, compile_machine
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "design-question.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "design-question.md"
+EXAMPLE = DOCS / "examples" / "token.py"
 SCOPE = "resets, removal, killing"
 DESIGNS = [name for name, c in MACHINES["dmabuf"].items() if not c.option]
 LAWS = ("I20", "I26", "I27", "I15", "I16", "I28", "P07")
@@ -30,6 +33,13 @@ driver do? Made by `tools/design_page.py`: verdicts and traces are the explorer'
 costs and their sources are ours. `accelspec matrix dmabuf` shows all laws, and `accelspec prove dmabuf@intended`
 proves the safety laws of `intended` for any number of processes, files, buffers and importers. What the machine
 leaves out: [not modelled](not-modelled.md).
+
+## The designs
+
+{designs}
+
+D0, D1 and D2a are said of two kinds of chip at once; why no verdict is bent by it stands in
+[dmabuf-expectations](machines/dmabuf-expectations.md#two-kinds-of-chip-in-d0-d1-and-d2a).
 
 ## Which promise holds in which design
 
@@ -60,10 +70,31 @@ he is attached. Whoever wants no such importer at all has `intended-strict`, whi
 checks made safe."""
 
 
-def looked_at(design: str) -> Explored:
+OWN = """## Your own design
+
+A design is a class. This one ([token.py](examples/token.py)) takes D0 and says one thing more:
+
+```python
+{code}
+```
+
+`accelspec matrix dmabuf docs/examples/token.py` puts it beside the others, and
+`accelspec explain dmabuf.P07 docs/examples/token.py` shows the run that it breaks a promise with (a `!` behind a cell
+says that the class does not list it as `known`). How to write one: [language](language.md).
+"""
+
+
+def looked_at(spec: Specification) -> Explored:
     """One design in the scope."""
-    spec = compile_machine(MACHINES["dmabuf"][design])
     return explore(spec, spec.scopes[SCOPE])
+
+
+def own() -> list[str]:
+    """The example of a design in a few lines, and its column."""
+    entry, d0 = select_one(str(EXAMPLE)), select_one("dmabuf@D0")
+    code = "class " + EXAMPLE.read_text(encoding="utf-8").partition("\nclass ")[2].strip()
+    found = {e.revision: looked_at(e.compile()) for e in (d0, entry)}
+    return [OWN.format(code=code), *matrix(found), ""]
 
 
 def matrix(found: dict[str, Explored]) -> list[str]:
@@ -104,9 +135,10 @@ def trace(title: str, e: Explored, law: str) -> list[str]:
 
 def page() -> str:
     """The text of the page."""
-    found = {d: looked_at(d) for d in DESIGNS}
+    found = {d: looked_at(compile_machine(MACHINES["dmabuf"][d])) for d in DESIGNS}
+    designs = "\n".join(f"- **{d}**: {e.spec.sentence} (*{e.spec.document}*)" for d, e in found.items())
     parts = [
-        QUESTION.format(scope=SCOPE),
+        QUESTION.format(scope=SCOPE, designs=designs),
         "",
         *matrix(found),
         "",
@@ -121,7 +153,7 @@ def page() -> str:
     parts += trace("D2c: the same, with the errno of 6.12", found["D2c"], "P07")
     parts += trace("D3a: a revoke that does not wait", found["D3a"], "I16")
     parts += trace("D3b: a revoke that completes", found["D3b"], "R04")
-    return "\n".join([*parts, ANSWER, ""])
+    return "\n".join([*parts, ANSWER, "", *own()])
 
 
 if __name__ == "__main__":

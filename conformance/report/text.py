@@ -204,13 +204,20 @@ def matrix(file: ResultFile, *, lemmas: bool = False) -> str:
         laws = {r.property: r.name for r in rows}
         table = [[machine, *revisions, ""]]
         table += [[p, *(cells.get((p, v), "") for v in revisions), name] for p, name in sorted(laws.items())]
-        blocks.append("\n".join(columns(table)))
-        blocks += costs(file, machine)
+        blocks += [*headings(file, machine), "\n".join(columns(table)), *costs(file, machine)]
     legend = (
         "proved: for any number of objects   scope: every state of a finite scope   x n: violated in n calls\n"
-        "!: not as the revision lists it   -: not applicable   ?: unknown"
+        "!: not as the revision lists it   -: not applicable   ?: unknown, more time may tell (--time-budget)"
     )
     return "\n\n".join([*blocks, legend])
+
+
+def headings(file: ResultFile, machine: str) -> list[str]:
+    """What each revision is, in a sentence."""
+    said = [r for r in file.revisions if r.machine == machine and r.sentence]
+    width = max((len(r.revision) for r in said), default=0)
+    lines = [line for r in said for line in _hanging(r.revision, width, f"{r.sentence} ({r.document})")]
+    return ["\n".join([f"{machine}: what stands side by side", *lines])] if lines else []
 
 
 def costs(file: ResultFile, machine: str) -> list[str]:

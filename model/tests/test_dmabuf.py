@@ -20,10 +20,7 @@ from accelspec.model.tests.native_moves import NativeMoves
 from accelspec.model.tests.test_agreement_uacce import explored, interpreted, moves_differ, native_differences, sample
 from accelspec.model.verdict import Status
 from accelspec.spec.catalogue import MACHINES
-from accelspec.spec.dmabuf import D0
-from accelspec.spec.dmabuf.held import NO_REVOKE
-from accelspec.spec.dmabuf.objects import Buffer, Session
-from accelspec.spec.language import Specification, compile_machine, deduced
+from accelspec.spec.language import Specification, compile_machine
 
 DMABUF = {**MACHINES["dmabuf"], **MACHINES["locks"], **MACHINES["fences"]}
 STRANGER, EVENTS, TWO = "a stranger", "resets, removal, killing", "two buffers"
@@ -111,26 +108,6 @@ def test_in_d3b_a_revoke_completes_while_an_importer_is_attached() -> None:
 def test_without_the_fix_a_revoke_drops_its_first_reference_twice() -> None:
     way = rows("D3b-v7", EVENTS, "dmabuf.I22")
     assert way.count("revoke.ok") == 2
-
-
-def test_a_design_is_a_few_lines() -> None:
-    class Token(D0):
-        """D0, and a session does not end before its last buffer."""
-
-        revision = "token"
-        document = "a test"
-        unchanged = deduced("D0")
-        not_applicable = NO_REVOKE
-
-        def kept(self, s: Session) -> bool:
-            return any(b.session is s for b in Buffer)
-
-    spec = compile_machine(Token)
-    assert set(explore(spec, spec.scopes[EVENTS]).violated) == set(compiled("D0").known) - {
-        "dmabuf.I20",
-        "dmabuf.I26",
-        "dmabuf.I27",
-    }
 
 
 # ---------------------------------------------------------------- fences, and lock order

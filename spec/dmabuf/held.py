@@ -93,9 +93,6 @@ class KeepsSession(Laws):
 
     scopes = SCOPES
 
-    def lasting(self, b: Buffer) -> bool:
-        return True
-
     def kept(self, s: Session) -> bool:
         return any(b.session is s for b in Buffer) or super().kept(s)
 

@@ -61,8 +61,8 @@ class Sessions(Files):
         return not by_fd and not by_message and any(b.session is s and self.lasting(b) for b in Buffer)
 
     def lasting(self, b: Buffer) -> bool:
-        """Does it keep its session until its last holder lets go?"""
-        return False
+        """Does it keep its session until its last holder lets go?  Where nothing is revoked, whatever keeps it does."""
+        return any(b.session is s and self.kept(s) for s in Session)
 
     def closing(self, s: Session) -> bool:
         """Was its device file released?"""
