@@ -20,7 +20,7 @@ from accelspec.spec.language import Specification, compile_machine
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "design-question.md"
-EXAMPLE = DOCS / "examples" / "token.py"
+EXAMPLE = DOCS / "examples" / "owner_token.py"
 SCOPE = "resets, removal, killing"
 DESIGNS = [name for name, c in MACHINES["dmabuf"].items() if not c.option]
 LAWS = ("I20", "I26", "I27", "I15", "I16", "I28", "P07")
@@ -72,14 +72,14 @@ checks made safe."""
 
 OWN = """## Your own design
 
-A design is a class. This one ([token.py](examples/token.py)) takes D0 and says one thing more:
+A design is a class. This one ([owner_token.py](examples/owner_token.py)) takes D0 and says one thing more:
 
 ```python
 {code}
 ```
 
-`accelspec matrix dmabuf docs/examples/token.py` puts it beside the others, and
-`accelspec explain dmabuf.P07 docs/examples/token.py` shows the run that it breaks a promise with (a `!` behind a cell
+`accelspec matrix dmabuf docs/examples/owner_token.py` puts it beside the others, and
+`accelspec explain dmabuf.P07 docs/examples/owner_token.py` shows the run that it breaks a promise with (a `!` behind a cell
 says that the class does not list it as `known`). How to write one: [language](language.md).
 """
 

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 EXAMPLE = DOCS / "examples" / "put_q_refuses.py"
-DESIGN = DOCS / "examples" / "token.py"
+DESIGN = DOCS / "examples" / "owner_token.py"
 PAGES = sorted(p for p in [README, ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")] if "facts" not in p.parts)
 
 pytestmark = pytest.mark.skipif(not README.is_file(), reason="installed without the documentation")
