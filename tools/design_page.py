@@ -79,8 +79,8 @@ A design is a class. This one ([owner_token.py](examples/owner_token.py)) takes 
 ```
 
 `accelspec matrix dmabuf docs/examples/owner_token.py` puts it beside the others, and
-`accelspec explain dmabuf.P07 docs/examples/owner_token.py` shows the run that it breaks a promise with (a `!` behind a cell
-says that the class does not list it as `known`). How to write one: [language](language.md).
+`accelspec explain dmabuf.P07 docs/examples/owner_token.py` shows the run that it breaks a promise with (a `!` behind
+a cell says that the class does not list it as `known`). How to write one: [language](language.md).
 """
 
 
