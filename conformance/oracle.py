@@ -142,9 +142,11 @@ class Oracle:
     def refuses_meeting(self, call: Call, other: Call) -> str:
         """Why two calls must not be made at once; empty if they may.
 
-        They may if they are of different processes, each may be made before and after the other, and in no candidate
-        some way of mixing their steps is unsafe.
+        They may if they are of different processes or workers, each may be made before and after the other, and in no
+        candidate some way of mixing their steps is unsafe.
         """
+        if call == other:
+            return "they are calls of one worker"
         actors = {arg for arg in call.args if self.naming.kind_of(arg) == self.actors}
         if actors.intersection(other.args):
             return "they are calls of one process"

@@ -20,16 +20,15 @@ from accelspec.reference_impl.accel.info import Info
 from accelspec.reference_impl.accel.lifecycles import ResetState
 from accelspec.reference_impl.accel.submission import Submission
 from accelspec.reference_impl.accel.system import AccelSystem
-from accelspec.reference_impl.kernel import Call, Outcome, Step, Task
+from accelspec.reference_impl.kernel import Call, Step, Task
 
 from . import interface
 from .interface import Observation, TargetError
 from .reference_calls import Started, index, outcome
 from .reference_habanalabs import LARGE, HabanalabsReference
-from .reference_mainline_calls import CarriedOut, Parked, Submitting
+from .reference_mainline_calls import CarriedOut, Departing, Parked, Submitting, Trial, Waiting
 
 QUEUES = 4  # that take commands from anywhere
-AGAIN = "reset tries again later"
 
 QUESTIONS = {
     "ALWAYS": Info.HW_IP_INFO,
@@ -81,7 +80,6 @@ class MainlineReference(HabanalabsReference):
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
     behaviours = ("c1", "c2")
     injected = INJECTED
-    meet = None  # type: ignore[assignment]  # calls that are cut into events are not raced
 
     def __init__(self, revision: str, options: Mapping[str, str] | None = None) -> None:
         own = dict(options or {})
@@ -191,14 +189,10 @@ class MainlineReference(HabanalabsReference):
         call = Call(task, self.system.kernel.syscall(task, close_all()), self.system.kernel.findings.report)
         return Parked(self, call, "DONE")
 
-    def do_last_put(self, h: str) -> str:
+    def start_last_put(self, h: str) -> Started:
         """The thread that had the last reference goes on to the end."""
         left = next(fd for fd in self.system.parted() if self.view.name(fd) == h)
-        left.home.busy = "is_device_idle" in self._fails
-        end = self.system.ending(left)
-        end.run()
-        left.home.busy = False
-        return "OOPS" if end.result == Outcome.OOPS else "DONE"
+        return Departing(left, self.system.ending(left), busy="is_device_idle" in self._fails)
 
     def do_still_in_use(self, w: str) -> str:
         call = self.parked.pop(0)
@@ -298,13 +292,10 @@ class MainlineReference(HabanalabsReference):
             device.mirror[other] = device.mirror.pop(other)  # the one whose timer runs is looked at first
         return Parked(self, self.system.call("timeout", device.number), "DONE")
 
-    def do_wait(self, process: str, fd: str, seq: str, block: str) -> Observation:
-        p = index(process)
+    def start_wait(self, process: str, fd: str, seq: str = "NEWEST", block: str = "False") -> Started:
         number = self._sequence(self._fd(process, fd), seq)
-        result = self.system.wait(p, index(fd), number, 1000 if block == "True" else 0)
-        return Observation(outcome(self._woken(p) if result == Outcome.WOULD_BLOCK else result))
-
-    start_wait = None  # type: ignore[assignment]
+        call = self.system.call("wait", index(process), index(fd), number, 1000 if block == "True" else 0)
+        return Waiting(call, interrupted="a signal" in self._fails)
 
     def do_wait_multi(self, process: str, fd: str, seq: str, block: str) -> str:
         user = self._fd(process, fd)
@@ -335,25 +326,8 @@ class MainlineReference(HabanalabsReference):
 
     # ------------------------------------------------------------------ resets
 
-    def do_reset_work(self, device: str) -> str:
-        """One trial of the worker; nobody dies meanwhile, and every wait is as long as it may be."""
-        d = index(device)
-        worker = self.system.worker(d)
-        assert worker is not None
-        waits = worker.at is not None and worker.at.label == AGAIN
-        while not worker.done:
-            if worker.ready:
-                worker.step()
-            elif worker.at is not None and worker.at.label == AGAIN and not waits:
-                return "DONE"
-            else:
-                waits = waits and worker.at is not None and worker.at.label == AGAIN
-                self.system.advance(11 if waits else 1)
-                waits = False
-        self.system.worker_ended(d)
-        return "OOPS" if worker.result == Outcome.OOPS else "DONE"
-
-    start_reset_work = None  # type: ignore[assignment]
+    def start_reset_work(self, device: str) -> Started:
+        return Trial(self, index(device))
 
     def start_compute_reset(self, device: str) -> Started:
         return Parked(self, self.system.call("compute_reset", index(device)), "DONE")

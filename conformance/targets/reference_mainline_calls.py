@@ -3,27 +3,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from accelspec.reference_impl.accel.context import Context
-from accelspec.reference_impl.accel.fd import STILL_IN_USE
+from accelspec.reference_impl.accel.fd import STILL_IN_USE, AccelFd
 from accelspec.reference_impl.accel.reset import HALTED
+from accelspec.reference_impl.accel.waiting import WaitPause
 from accelspec.reference_impl.kernel import Call, Outcome
 
 from .interface import Observation
 from .reference_calls import Started
+from .reference_habanalabs_calls import Lasting
 
 if TYPE_CHECKING:
     from .reference_mainline import MainlineReference
 
-
-def parks(call: Call) -> bool:
-    """Is a call where the specification cuts it?"""
-    return call.at is not None and call.at.label in (STILL_IN_USE, HALTED)
+AGAIN = "reset tries again later"
+PAUSE = 11  # seconds that are more than a pause between two trials has
+TASK_WORK = "release deferred to task work"
 
 
 class Parked(Started):
     """A call that is over for its caller where it comes to one of the places at which the specification cuts it."""
+
+    places: ClassVar[tuple[str, ...]] = (STILL_IN_USE, HALTED)
 
     def __init__(self, target: MainlineReference, call: Call, said: str = "OK") -> None:
         super().__init__(call, lambda _: Observation(said))
@@ -32,12 +35,16 @@ class Parked(Started):
     @property
     def ready(self) -> bool:
         """As in `Started`."""
-        return super().ready and not parks(self.call)
+        return super().ready and not self._parks
+
+    @property
+    def _parks(self) -> bool:
+        return self.call.at is not None and self.call.at.label in self.places
 
     def finish(self) -> Observation:
         """As in `Started`; a call that is parked goes on with a later event."""
         self.run()
-        if not self.call.done and parks(self.call):
+        if self._parks:
             self._target.park(self.call)
             return Observation(self._said)
         return super().finish()
@@ -59,6 +66,46 @@ class Submitting(Parked):
         return Observation(seen.result, self._target.made(self._context, accepted=seen.result == "OK"))
 
 
+class Waiting(Started):
+    """A WAIT ioctl; where nothing ends it, a signal does, or its time is over."""
+
+    def __init__(self, call: Call, *, interrupted: bool) -> None:
+        super().__init__(call)
+        self._interrupted = interrupted
+
+    def sleeps_on(self) -> bool:
+        """As in `Started`."""
+        at, task = self.call.at, self.call.task
+        if self.call.done or not isinstance(at, WaitPause):
+            return False
+        if self._interrupted and task.process is not None:
+            task.process.interrupt()
+        else:
+            at.patience.expire()
+        return True
+
+    def finish(self) -> Observation:
+        """As in `Started`."""
+        self.run()
+        if self.sleeps_on():
+            self.run()
+        return super().finish()
+
+
+class Departing(Started):
+    """The end of an owner, in the thread that had the last reference. `busy`: the engines have not come to rest."""
+
+    def __init__(self, left: AccelFd, call: Call, *, busy: bool) -> None:
+        super().__init__(call, lambda _: Observation("DONE"))
+        self._device, self._busy = left.home, busy
+
+    def step(self) -> None:
+        """As in `Started`."""
+        self._device.busy = self._busy
+        super().step()
+        self._device.busy = False
+
+
 class CarriedOut(Started):
     """What is left of a compute reset, in the thread that asked for it."""
 
@@ -73,3 +120,41 @@ class CarriedOut(Started):
         if self.call.done:
             return Observation("OOPS" if self.call.result == Outcome.OOPS else "DONE")
         return super().finish()
+
+
+class Trial(Lasting):
+    """One trial of the worker of hard resets; nobody dies meanwhile, and every wait is as long as it may be."""
+
+    def __init__(self, target: MainlineReference, device: int) -> None:
+        worker = target.system.worker(device)
+        assert worker is not None
+        super().__init__(target.system, worker, lambda: target.system.worker_ended(device))
+        self._later = self._rests  # it is not the first one
+
+    @property
+    def _rests(self) -> bool:
+        """Does the worker pause between two trials?"""
+        return self.call.at is not None and self.call.at.label == AGAIN
+
+    @property
+    def ready(self) -> bool:
+        """As in `Started`."""
+        return self._later or (super().ready and not self._rests)
+
+    def step(self) -> None:
+        """As in `Started`; the pause before it is over."""
+        if self._later:
+            self._later = False
+            self._system.advance(PAUSE)
+        super().step()
+
+    def sleeps_on(self) -> bool:
+        """As in `Started`."""
+        return not self._rests and super().sleeps_on()
+
+    def finish(self) -> Observation:
+        """As in `Started`; a pause is its end."""
+        self.run()
+        while self.sleeps_on():
+            self.run()
+        return Observation("DONE") if self._rests else super().finish()
