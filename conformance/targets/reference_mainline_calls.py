@@ -37,6 +37,11 @@ class Parked(Started):
         """As in `Started`."""
         return super().ready and not self._parks
 
+    def step(self) -> None:
+        """As in `Started`."""
+        if not self._parks:
+            super().step()
+
     @property
     def _parks(self) -> bool:
         return self.call.at is not None and self.call.at.label in self.places
@@ -144,9 +149,10 @@ class Trial(Lasting):
     def step(self) -> None:
         """As in `Started`; the pause before it is over."""
         if self._later:
-            self._later = False
             self._system.advance(PAUSE)
-        super().step()
+        if self._later or not self._rests:
+            self._later = False
+            super().step()
 
     def sleeps_on(self) -> bool:
         """As in `Started`."""

@@ -55,7 +55,7 @@ class Behaviour:
 
     # The end of a context and of an fd.
     buffers_hold_context: bool = True
-    end_clears_debug: Literal["always", "if it computes", "never"] = "always"
+    end_clears_debug: Literal["always", "if it has the slot", "never"] = "always"
     end_spares_pending_device: bool = True  # device memory is not touched while a hard reset is pending
     asid_freed: Literal["after the mappings", "before the mappings"] = "after the mappings"
     idle_check: Literal["none", "always", "unless in reset"] = "unless in reset"
@@ -147,7 +147,7 @@ C0: Final = replace(
     slot_identity="address",
     buffers_hold_context=False,
     memory=MemoryRules(destroy_once=False, handle="until destroy"),
-    end_clears_debug="if it computes",
+    end_clears_debug="if it has the slot",
     idle_check="none",
     export_holds="nothing",
     typed_submissions=False,

@@ -137,7 +137,7 @@ class Context:
     def _leave_debug(self, task: Task) -> Step[None]:
         device = self.device
         when = device.behaviour.end_clears_debug
-        if not device.in_debug or when == "never" or (when == "if it computes" and not self.computes):
+        if not device.in_debug or when == "never" or (when == "if it has the slot" and not device.holds_slot(self)):
             return
         yield from device.debug_lock.acquire(task)
         if not device.hard_reset_pending:
