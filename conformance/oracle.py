@@ -127,6 +127,14 @@ class Oracle:
 
     def offer(self, call: Call, candidate: Candidate) -> Offer | str:
         """The call in one candidate; or why it is not offered there."""
+        request = self._request(call, candidate)
+        if isinstance(request, str):
+            return request
+        offer = self.calls.offer(candidate.state, request.operation, request.given, request.fails)
+        return offer or f"{call} is not offered: a condition of the specification forbids it, or the scope has no room"
+
+    def _request(self, call: Call, candidate: Candidate) -> Request | str:
+        """The call in the numbers of one candidate; or which object there is not."""
         given = []
         formal = self._arguments[call.operation]
         if len(formal) != len(call.args):
@@ -136,14 +144,13 @@ class Oracle:
             if value is None or name == "none":
                 return f"there is no {name}"
             given.append(value)
-        offer = self.calls.offer(candidate.state, call.operation, tuple(given), frozenset(call.fails))
-        return offer or f"{call} is not offered: a condition of the specification forbids it, or the scope has no room"
+        return Request(call.operation, tuple(given), frozenset(call.fails))
 
-    def refuses_meeting(self, call: Call, other: Call) -> str:
+    def refuses_meeting(self, call: Call, other: Call, patient: bool = False) -> str:
         """Why two calls must not be made at once; empty if they may.
 
         They may if they are of different processes or workers, each may be made before and after the other, and in no
-        candidate some way of mixing their steps is unsafe.
+        candidate some way of mixing their steps is unsafe. With `patient` the first may also wait for the other.
         """
         if call == other:
             return "they are calls of one worker"
@@ -151,12 +158,24 @@ class Oracle:
         if actors.intersection(other.args):
             return "they are calls of one process"
         for candidate in self.candidates:
-            for pair in ((call, other), (other, call)):
+            waits = patient and self._waits_for(call, other, candidate)
+            for pair in () if waits else ((call, other), (other, call)):
                 if isinstance(unsafe := self._in_turn(*pair, candidate), str):
                     return unsafe
             if isinstance(mixed := self._joints((call, other), candidate), str):
                 return mixed
         return ""
+
+    def _waits_for(self, call: Call, other: Call, candidate: Candidate) -> bool:
+        """Does a call come to where it waits, and may the other be made there?"""
+        offer = self.offer(call, candidate)
+        return not isinstance(offer, str) and any(
+            not isinstance(self.offer(other, self.later(candidate, way)), str) for way in offer.ways if not way.ended
+        )
+
+    def later(self, candidate: Candidate, way: Way) -> Candidate:
+        """What a candidate has become when a call has gone so."""
+        return Candidate(way.after, self.matcher.kept(candidate.names, way.freed))
 
     def commute(self, call: Call, other: Call) -> bool:
         """Is it all the same which of two calls is made first? Then they are hardly worth racing."""
@@ -177,7 +196,7 @@ class Oracle:
         for way in offer.ways:
             if way.unsafe:
                 return way.unsafe
-            then = self.offer(other, Candidate(way.after, self.matcher.kept(candidate.names, way.freed)))
+            then = self.offer(other, self.later(candidate, way))
             if isinstance(then, str):
                 return then
             if then.unsafe:
@@ -192,14 +211,13 @@ class Oracle:
 
     def _joints(self, calls: tuple[Call, ...], candidate: Candidate) -> tuple[Joint, ...] | str:
         """Every way in which the calls may go; or why they must not be made."""
-        offers = [self.offer(call, candidate) for call in calls]
-        for offer in offers:
-            if isinstance(offer, str):
-                return offer
-        found = [offer for offer in offers if not isinstance(offer, str)]
-        if len(found) == 1:
-            return tuple(Joint.alone(way) for way in found[0].ways if way.ended)
-        return joints(self.calls, candidate.state, tuple(Request(o.operation, o.given, o.fails) for o in found))
+        if len(calls) == 1:
+            offer = self.offer(calls[0], candidate)
+            return offer if isinstance(offer, str) else tuple(Joint.alone(way) for way in offer.ways if way.ended)
+        requests = [self._request(call, candidate) for call in calls]
+        if absent := next((request for request in requests if isinstance(request, str)), None):
+            return absent
+        return joints(self.calls, candidate.state, tuple(r for r in requests if not isinstance(r, str)))
 
     def step(self, call: Call, seen: Observation, met: Met | None = None) -> Performed | Disagreement:
         """One call and what was seen of it; or two that met.

@@ -15,7 +15,7 @@ from .disagreement import Disagreement
 from .matching import Candidate
 from .oracle import Oracle
 from .recording import Met, Performed
-from .targets import Ahead, Call, Concurrent, Draft, Handicapped, Observation, System, Target
+from .targets import Ahead, Call, Concurrent, Draft, Handicapped, Observation, Patient, System, Target
 
 MOST_DRAIN = 200  # calls
 MOST_AHEAD = 32  # calls that are drawn before the answers to them are known
@@ -51,6 +51,7 @@ class Session:
         init=False
     )  # what both specification and target know, in the specification's order
     concurrent: Concurrent | None = field(init=False)  # the target, if it can make two calls at once
+    patient: Patient | None = field(init=False)  # the target, if one of the two may wait for the other
     far: Ahead | None = field(init=False)  # the target, if calls are to be drawn ahead of their answers
     foretold: int = field(init=False, default=0)  # calls that are drawn and not made yet
     foretold_succeeded: int = field(init=False, default=0)  # how many of them are expected to succeed
@@ -60,6 +61,7 @@ class Session:
         known = self.target.operations
         self.operations = [op for op in self.oracle.spec.operations() if known is None or op in known]
         self.concurrent = self.target if isinstance(self.target, Concurrent) else None
+        self.patient = self.target if isinstance(self.target, Patient) else None
         self.far = self.target if isinstance(self.target, Ahead) else None
         self._failures = self.target.failures
         self._unavoidable = self.target.unavoidable if isinstance(self.target, Handicapped) else frozenset[str]()
@@ -137,7 +139,7 @@ class Session:
         """Why two calls must not be made at once; empty if they may."""
         if self.concurrent is None:
             return "the target makes one call at a time"
-        return self.oracle.refuses_meeting(call, other)
+        return self.oracle.refuses_meeting(call, other, self.patient is not None)
 
     # ------------------------------------------------------------------ what can be called
 

@@ -33,6 +33,7 @@ INJECTED = ("EIO", "ETIMEDOUT", "ENOSPC", "EACCES", "EINTR", "ENOMEM")  # what a
 ANY_TWO = 0.5  # of the meetings on a target with finer steps, how many may be of calls of one step
 MOST_TURN = 12  # steps of a target that the first turn may have
 TO_THE_END = 1000
+WAITING = 0.3  # of the meetings on a target whose calls may wait, how many are of a call that waits and what ends that
 OTHER_FIRST = 0.3  # of the meetings, how many begin with the call that may be of one step
 INTERRUPTED = 0.3  # of the meetings, how many have more than one interruption
 CHOICE = 4  # calls of different operations, of which one is made
@@ -149,6 +150,10 @@ class Steering:
         """
         if self.session.concurrent is None:
             return None
+        if self.session.patient is not None and random.random() < WAITING:
+            two = self._draw_waiting(self.session.patient.patient_failures, random)
+            if two is not None:
+                return *two, (random.randrange(MOST_TURN), TO_THE_END)
         stepped = [op for op in self._operations if op in self.session.oracle.spec.steps]
         if self.session.concurrent.finer and random.random() < ANY_TWO:
             stepped = list(self._operations)
@@ -165,6 +170,30 @@ class Steering:
                 turns = [min(random.randrange(MOST_TURN), random.randrange(MOST_TURN)) for _ in range(3)]
                 schedule = tuple(turns) if random.random() < INTERRUPTED else (turns[0], TO_THE_END)
                 return (other, call, schedule) if random.random() < OTHER_FIRST else (call, other, schedule)
+        return None
+
+    def _draw_waiting(self, failures: frozenset[str], random: Random) -> tuple[Call, Call] | None:
+        """A call that waits for another, and that one."""
+        session = self.session
+        candidate = session.oracle.candidates[0]
+        stepped = [op for op in self._operations if op in session.oracle.spec.steps]
+        waiting = [
+            (offer, way)
+            for operation in stepped
+            for offer in session.oracle.calls.offers(candidate.state, operation)
+            for way in offer.ways
+            if not way.ended and offer.fails <= failures
+        ]
+        if not waiting:
+            return None
+        offer, way = random.choice(waiting)
+        call = self.call(offer, candidate, random)
+        there = session.oracle.later(candidate, way)
+        for operation in random.sample(self._operations, len(self._operations)) if call else ():
+            offers = [o for o in session.oracle.calls.offers(there.state, operation) if not (o.fails or o.unsafe)]
+            other = self.call(random.choice(offers), there, random) if offers else None
+            if call is not None and other is not None and not session.refuses_meeting(call, other):
+                return call, other
         return None
 
     def weight(self, row: str) -> float:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets: the implementations that are held to a specification, all behind one interface."""
 
-from .interface import Ahead, Call, Concurrent, Draft, Handicapped, Observation, System, Target, TargetError
+from .interface import Ahead, Call, Concurrent, Draft, Handicapped, Observation, Patient, System, Target, TargetError
 from .opening import open_target
 from .python import Driver
 
@@ -13,6 +13,7 @@ __all__ = [
     "Driver",
     "Handicapped",
     "Observation",
+    "Patient",
     "System",
     "Target",
     "TargetError",

@@ -141,6 +141,16 @@ class Concurrent(Target, Protocol):
         ...
 
 
+@runtime_checkable
+class Patient(Concurrent, Protocol):
+    """A target of which two calls may meet although one waits for what the other does: the first of the two."""
+
+    @property
+    def patient_failures(self) -> frozenset[str]:
+        """The failures that it can inject into the one that waits, and into no other call that is on its way."""
+        ...
+
+
 class Draft(Protocol):
     """Calls that go to a target together, without a wait for each answer."""
 

@@ -94,15 +94,17 @@ class Reference(Driver):
 
     def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> tuple[Observation, Observation]:
         """As in `Concurrent`. A call that the kernel does not run in steps is one step."""
-        two = [self._start(one) or Whole(partial(self._atomic, one)) for one in (call, other)]
+        with self.failing(call):  # what it takes for its failure; nothing else fails in a meeting
+            first = self._start(call) or Whole(partial(self._atomic, call))
+        two = (first, self._start(other) or Whole(partial(self._atomic, other)))
         for turn, steps in enumerate(schedule):
             for _ in range(steps):
                 two[turn % 2].step()
         while any(one.ready for one in two) or any(one.sleeps_on() for one in two):
             for one in two:
                 one.run()
-        first, second = (one.finish() for one in two)
-        return first, self._with_alarms(msgspec.structs.replace(second, state=self.state()))
+        seen, second = (one.finish() for one in two)
+        return seen, self._with_alarms(msgspec.structs.replace(second, state=self.state()))
 
     def _start(self, call: Call) -> Started | None:
         """A call that the kernel runs in steps, not begun."""

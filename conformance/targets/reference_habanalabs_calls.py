@@ -76,9 +76,12 @@ class Lasting(Started):
 
     def step(self) -> None:
         """As in `Started`."""
+        was_done = self.call.done
         super().step()
         while self.ready and self.call.at is not None and self.call.at.label.startswith(("before ", "removal: ")):
             super().step()
+        if self.call.done and not was_done:
+            self._ended()
 
     def __init__(self, system: AccelSystem, call: Call, ended: Callable[[], None] = lambda: None) -> None:
         super().__init__(call, lambda _: Observation("DONE"))
@@ -98,7 +101,6 @@ class Lasting(Started):
             self.run()
         if not self.call.done:
             return super().finish()
-        self._ended()
         return Observation("OOPS" if self.call.result == Outcome.OOPS else "DONE")  # nobody sees its errno
 
 

@@ -80,6 +80,7 @@ class MainlineReference(HabanalabsReference):
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
     behaviours = ("c1", "c2")
     injected = INJECTED
+    patient_failures = frozenset({"is_device_idle"})
 
     def __init__(self, revision: str, options: Mapping[str, str] | None = None) -> None:
         own = dict(options or {})
@@ -192,7 +193,7 @@ class MainlineReference(HabanalabsReference):
     def start_last_put(self, h: str) -> Started:
         """The thread that had the last reference goes on to the end."""
         left = next(fd for fd in self.system.parted() if self.view.name(fd) == h)
-        return Departing(left, self.system.ending(left), busy="is_device_idle" in self._fails)
+        return Departing(self, left, self.system.ending(left), busy="is_device_idle" in self._fails)
 
     def do_still_in_use(self, w: str) -> str:
         call = self.parked.pop(0)

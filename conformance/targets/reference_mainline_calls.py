@@ -100,31 +100,51 @@ class Waiting(Started):
 class Departing(Started):
     """The end of an owner, in the thread that had the last reference. `busy`: the engines have not come to rest."""
 
-    def __init__(self, left: AccelFd, call: Call, *, busy: bool) -> None:
+    def __init__(self, target: MainlineReference, left: AccelFd, call: Call, *, busy: bool) -> None:
         super().__init__(call, lambda _: Observation("DONE"))
-        self._device, self._busy = left.home, busy
+        self._target, self._device, self._busy = target, left.home, busy
+
+    @property
+    def ready(self) -> bool:
+        """As in `Started`; it waits for the reset that it has asked for."""
+        return super().ready and self.call not in self._target.carriers.values()
 
     def step(self) -> None:
         """As in `Started`."""
+        if not self.ready:
+            return
         self._device.busy = self._busy
         super().step()
         self._device.busy = False
+        if self.call.at is not None and self.call.at.label == HALTED:
+            self._target.park(self.call)
 
 
 class CarriedOut(Started):
-    """What is left of a compute reset, in the thread that asked for it."""
+    """What is left of a compute reset, and of the call whose thread carries it out, which may be still to come."""
 
     def __init__(self, target: MainlineReference, device: int) -> None:
-        super().__init__(target.carriers[device], lambda _: Observation("DONE"))
-        self._target, self._device = target, device
+        self._carriers, self._device = target.carriers, device
+        self._carrier: Call | None = None
+        self._broken = None
+
+    @property
+    def ready(self) -> bool:
+        """As in `Started`."""
+        return self._device in self._carriers or (self._carrier is not None and self._carrier.ready)
+
+    def step(self) -> None:
+        """As in `Started`."""
+        self._carrier = self._carriers.pop(self._device, self._carrier)
+        if self._carrier is not None:
+            self._carrier.step()
 
     def finish(self) -> Observation:
         """As in `Started`; nobody sees what the thread answers in the end."""
-        del self._target.carriers[self._device]
         self.run()
-        if self.call.done:
-            return Observation("OOPS" if self.call.result == Outcome.OOPS else "DONE")
-        return super().finish()
+        if self._carrier is None or not self._carrier.done:
+            return Observation("HANG")
+        return Observation("OOPS" if self._carrier.result == Outcome.OOPS else "DONE")
 
 
 class Trial(Lasting):
