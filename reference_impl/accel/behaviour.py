@@ -88,6 +88,7 @@ class Behaviour:
     # Reset, removal, power.
     status: Literal["5.1", "6.1", "6.12"] = "6.12"
     removal_shows: bool = True  # as MALFUNCTION
+    pending_shows: Literal["behind the barrier", "at once"] = "behind the barrier"  # a hard reset, or a removal
     kill: Literal["before rollback", "after rollback"] = "after rollback"
     kill_gives_up: Literal["goes on", "trials"] = "trials"
     kill_lock: Literal["while signalling", "throughout"] = "while signalling"
@@ -210,6 +211,7 @@ INTENDED: Final = replace(
     # Contention is told from failure.
     invalid_is_eacces=False,
     looks_again=True,
+    pending_shows="at once",
     # Who survives a removal can give back what it has.
     survivors="close in peace",
     # A reset that fails gives back what it has made.

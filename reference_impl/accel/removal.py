@@ -36,6 +36,8 @@ def remove(task: Task, device: "AccelDevice") -> Step[int]:
     device.watchdog_active = False
     device.watchdog_deadline = None
     device.disabled = True
+    if behaviour.pending_shows == "at once":
+        device.hard_reset_pending = True
     yield from device.barrier(task)
     device.hard_reset_pending = True
     yield point("removal: barrier passed")

@@ -73,6 +73,8 @@ def _begin(task: Task, device: "AccelDevice", flags: Reset) -> Step[int]:
     while True:
         _note_trigger(device, flags)
         device.disabled = True
+        if flags & Reset.HARD and device.behaviour.pending_shows == "at once":
+            device.hard_reset_pending = True
         yield from device.barrier(task, messages=device.behaviour.reset_waits_for_messages)
         if flags & Reset.HARD:
             device.hard_reset_pending = True
