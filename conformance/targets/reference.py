@@ -95,9 +95,10 @@ class Reference(Driver):
     def meet(self, call: Call, other: Call, schedule: tuple[int, ...]) -> tuple[Observation, Observation]:
         """As in `Concurrent`. A call that the kernel does not run in steps is one step."""
         with self.failing(call):  # what it takes for its failure; nothing else fails in a meeting
-            first = self._start(call) or Whole(partial(self._atomic, call))
-        two = (first, self._start(other) or Whole(partial(self._atomic, other)))
-        for turn, steps in enumerate(schedule):
+            two = [self._start(call) or Whole(partial(self._atomic, call))]
+        for turn, steps in enumerate((*schedule, 0, 0)):
+            if turn == 1:
+                two.append(self._start(other) or Whole(partial(self._atomic, other)))
             for _ in range(steps):
                 two[turn % 2].step()
         while any(one.ready for one in two) or any(one.sleeps_on() for one in two):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from accelspec.reference_impl.accel.arguments import CbArgs, Chunk, CsFlag, InfoArgs, Ioctl, MemoryArgs
+from accelspec.reference_impl.accel.arguments import CbArgs, Chunk, CsArgs, CsFlag, InfoArgs, Ioctl, MemoryArgs
 from accelspec.reference_impl.accel.context import Context
 from accelspec.reference_impl.accel.fd import STILL_IN_USE, AccelFd
 from accelspec.reference_impl.accel.info import Info
@@ -239,16 +239,18 @@ class MainlineReference(HabanalabsReference):
         if "flags" in self._fails:
             flags |= CsFlag.SIGNAL | CsFlag.WAIT
         context = self.view.context(user)
-        alive = user.buffers.alive if user is not None else []
         queue = context.sequence % QUEUES if context is not None else 0  # each finishes by itself
-        chunk = Chunk(queue, alive[0].handle if alive else None)
-        chunks = [Chunk(99) if "a chunk" in self._fails else chunk]
+        chunks = [Chunk(99 if "a chunk" in self._fails else queue)]
         if "more than 512 chunks" in self._fails:
             chunks *= 513
-        call = self._user(
-            "submit", process, fd, *chunks, flags=flags, seq=self._group(context), pad=int("pad is 0" in self._fails)
-        )
-        return Submitting(self, call.call, context)
+        args = CsArgs(chunks, flags=flags, pad=int("pad is 0" in self._fails))
+
+        def name() -> None:
+            alive = user.buffers.alive if user is not None else []
+            chunks[:] = [replace(chunk, handle=alive[0].handle if alive else None) for chunk in chunks]
+            args.seq = self._group(context)
+
+        return Submitting(self, self._user("ioctl_of", process, fd, Ioctl.CS, args).call, context, name)
 
     @staticmethod
     def _group(context: Context | None) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from accelspec.reference_impl.accel.context import Context
@@ -56,12 +57,22 @@ class Parked(Started):
 
 
 class Submitting(Parked):
-    """A CS ioctl: a sequence that is used up is a submission, whatever became of it."""
+    """A CS ioctl: a sequence that is used up is a submission, whatever became of it.
 
-    def __init__(self, target: MainlineReference, call: Call, context: Context | None) -> None:
+    `name` lets its arguments name a buffer and a group of now: as in the specification, when the driver looks for them.
+    """
+
+    def __init__(
+        self, target: MainlineReference, call: Call, context: Context | None, name: Callable[[], None]
+    ) -> None:
         super().__init__(target, call)
-        self._context = context
+        self._context, self._name = context, name
         self._before = context.sequence if context is not None else 0
+
+    def step(self) -> None:
+        """As in `Started`."""
+        self._name()
+        super().step()
 
     def finish(self) -> Observation:
         """As in `Started`."""
