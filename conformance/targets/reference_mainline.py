@@ -20,7 +20,7 @@ from accelspec.reference_impl.accel.info import Info
 from accelspec.reference_impl.accel.lifecycles import ResetState
 from accelspec.reference_impl.accel.submission import Submission
 from accelspec.reference_impl.accel.system import AccelSystem
-from accelspec.reference_impl.kernel import Call, Step, Task
+from accelspec.reference_impl.kernel import Call, Outcome, Step, Task
 
 from . import interface
 from .interface import Observation, TargetError
