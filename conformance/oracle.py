@@ -152,8 +152,6 @@ class Oracle:
         They may if they are of different processes or workers, each may be made before and after the other, and in no
         candidate some way of mixing their steps is unsafe. With `patient` the first may also wait for the other.
         """
-        if call == other:
-            return "they are calls of one worker"
         actors = {arg for arg in call.args if self.naming.kind_of(arg) == self.actors}
         if actors.intersection(other.args):
             return "they are calls of one process"
@@ -164,7 +162,7 @@ class Oracle:
                     return unsafe
             if isinstance(mixed := self._joints((call, other), candidate), str):
                 return mixed
-        return ""
+        return "they are calls of one worker" if call == other else ""
 
     def _waits_for(self, call: Call, other: Call, candidate: Candidate) -> bool:
         """Does a call come to where it waits, and may the other be made there?"""

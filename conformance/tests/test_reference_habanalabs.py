@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from accelspec.conformance.campaign import Campaign, CampaignResult, fuzz, replay, roomy_scope
+from accelspec.conformance.coverage import Coverage
 from accelspec.conformance.oracle import Oracle
 from accelspec.conformance.recording import decode
+from accelspec.conformance.session import Session
 from accelspec.conformance.targets import Concurrent, Target, TargetError, open_target
 from accelspec.conformance.targets.interface import Call, System
 from accelspec.conformance.targets.reference import Reference, open_reference
@@ -103,11 +106,13 @@ def test_the_listed_rows_exist() -> None:
 # law that an alarm names, or what the end of the run misses. docs/machines/habanalabs-historical-bugs.md lists them.
 HISTORICAL = {
     "B1": ("c2", "close.ok"),
+    "B2": ("c1", "I05"),
     "B3": ("c1", "open"),
     "B5": ("c1", "."),  # whatever comes next to the lock that is kept
     "B6": ("b9", "I11"),
     "B7": ("b9", "P03"),
     "B9": ("c1", "reset_work"),
+    "B11": ("intended", "I13"),
     "B13": ("c2", "page tables"),
     "B15": ("c2", "cb_destroy.destroyed"),
     "B17": ("c2", "wait.interrupted"),
@@ -115,8 +120,10 @@ HISTORICAL = {
     "B19": ("c2", "wait_multi"),
     "B21": ("b9", "."),  # whatever meets first what was left
     "B22": ("c2", "I12"),
+    "B23": ("c2", "carry_out.escalates"),
     "B25": ("c2", "last_put.ok"),
     "B26": ("c2", "info.control_node"),
+    "B27": ("c2", "remove with"),
     "B30": ("b9", "in_debug|close"),
     "B31": ("c1", "map.unknown"),
     "M2": ("c2", "."),
@@ -125,35 +132,38 @@ HISTORICAL = {
     "M9": ("intended", "I03"),
     "M14": ("b9", "frequency_tick"),
     "M15": ("c0", "I27"),
+    "M16": ("intended", "I08"),
     "M18": ("c2", "submit"),
     "V3": ("intended", "OOPS"),
 }
+AS_A = {"B23": "goya"}  # where a Gaudi does not show it
 NARROW = {
+    "B2": "an owner",
     "B15": "buffers",
     "B18": "waits for several",
     "B25": "an owner",
     "M2": "a ring",
     "M15": "two owners of memory",
 }  # a scope of the author in which what shows it is not drowned
-QUICK = ("B1", "B6", "B9", "B22", "M4", "M14")
+QUICK = ("B1", "B6", "B9", "B11", "B22", "B23", "M4", "M14")
 
 
 def assert_found_and_shrunk(fault: str, steps: int) -> None:
-    revision, seen = HISTORICAL[fault]
-    target = driver(revision, fault)
+    (revision, seen), chip = HISTORICAL[fault], AS_A.get(fault, "")
+    target = driver(revision, fault, chip)
     if fault in NARROW:
         scope = {**full_scope(specification(revision), specification(revision).scopes[NARROW[fault]]), **target.scope}
         result = fuzz(specification(revision), target, seed=1, max_steps=steps, scope=scope)
     else:
-        result = campaign(revision, steps, faults=fault)
+        result = campaign(revision, steps, chip, fault)
     assert result.disagreement is not None
     assert result.recording is not None
     assert re.search(seen, result.disagreement.signature)
     spec = specification(revision)
-    again = replay(spec, driver(revision, fault), decode(result.replay))
+    again = replay(spec, driver(revision, fault, chip), decode(result.replay))
     assert again.disagreement is not None
     assert again.disagreement.essence == result.disagreement.essence
-    assert replay(spec, driver(revision), decode(result.replay)).passed
+    assert replay(spec, driver(revision, chip=chip), decode(result.replay)).passed
 
 
 @pytest.mark.conformance
@@ -286,3 +296,42 @@ def test_a_compute_reset_goes_on_in_an_event(revision: str) -> None:
     over = target.perform(Call("carry_out", ("device0",)))
     assert (over.result, over.state["device0.in_reset"]) == ("DONE", "False")
     assert results(target, SUBMIT) == ["OK"]
+
+
+# ------------------------------------------------------------------ 6.x: calls that meet
+
+HARD_RESET, WORK = Call("hard_reset", ("device0",)), Call("reset_work", ("device0",))
+CARRY_OUT = Call("carry_out", ("device0",))
+
+
+def session(revision: str, chip: str, *calls: Call) -> Session:
+    oracle = oracle_of(revision, chip)
+    made = Session(oracle, driver(revision, chip=chip), Coverage.of(oracle.spec))
+    made.begin(Campaign(oracle, made.target, 1, 0, Budget(), ()).new_system(Random(1)))
+    for call in calls:
+        made.perform(call)
+    return made
+
+
+@pytest.mark.conformance
+def test_the_end_of_an_owner_meets_the_reset_that_it_waits_for() -> None:
+    made = session("c2", "goya", OPEN, CLOSE)
+    left = next(name for name, _ in made.oracle.candidates[0].names if name.startswith("filePrivate"))
+    end = Call("last_put", (left,), {"is_device_idle": "EIO"})
+    assert "waits for another call" in made.oracle.refuses(end)
+    assert "waits for another call" in made.oracle.refuses_meeting(end, CARRY_OUT)
+    assert made.refuses_meeting(end, CARRY_OUT) == ""
+    assert made.meet(end, CARRY_OUT, (1, 1)).row == "last_put.ok and carry_out.ok"
+
+
+@pytest.mark.conformance
+def test_a_submission_meets_a_reset() -> None:
+    made = session("c1", "gaudi", OPEN)
+    seen = made.meet(SUBMIT, HARD_RESET, (2, 99))
+    assert seen.row == "submit.lost_to_reset and hard_reset.queued"
+
+
+@pytest.mark.conformance
+def test_a_worker_does_not_meet_itself() -> None:
+    made = session("c1", "gaudi", OPEN, HARD_RESET)
+    assert made.refuses_meeting(WORK, WORK) == "they are calls of one worker"
