@@ -77,7 +77,7 @@ class Session:
         return self._judge(call, self.target.perform(call))
 
     def _judge(self, call: Call, seen: Observation) -> Performed:
-        done = self.oracle.step(call, seen)
+        done = self.oracle.step(seen.of(call), seen)
         if isinstance(done, Disagreement):
             raise Disagreed(done)
         self.coverage.took(self.oracle.took, succeeded(seen))
@@ -128,7 +128,7 @@ class Session:
         """Two calls at once, of a target that can; counts as two."""
         assert self.concurrent is not None
         first, second = self.concurrent.meet(call, other, schedule)
-        done = self.oracle.step(call, first, Met(other, schedule, second))
+        done = self.oracle.step(first.of(call), first, Met(second.of(other), schedule, second))
         if isinstance(done, Disagreement):
             raise Disagreed(done)
         self.coverage.took(self.oracle.took, succeeded(first))

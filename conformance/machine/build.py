@@ -77,6 +77,7 @@ class Image:
     modules: tuple[str, ...]  # to load, in this order
     memory: int  # MiB
     shimmed: bool  # is uacce built with our shim: can its allocations fail, are its objects counted?
+    fails: bool  # can any allocation of a system call be made to fail?
     qemu: str
 
 
@@ -123,6 +124,7 @@ def _build(parts: Parts, given: list[Path], qemu: str, tell: Tell) -> Image:
         tuple(dict.fromkeys((*packaged, *OWN_MODULES, *map(name_of, parts.modules)))),
         DEBUG_MEMORY if parts.debug else MEMORY,
         "uacce" not in own,
+        parts.debug and not parts.kernel_image,
         qemu,
     )
 

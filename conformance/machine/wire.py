@@ -104,7 +104,7 @@ SETUP = struct.Struct(f"<II{HARDWARE}B")
 HEADER = struct.Struct("<IHHHHHH")
 DEVICE = struct.Struct("<6B2xI")
 QUEUE = struct.Struct("<I6B2x")
-ANSWER = struct.Struct("<iII")
+ANSWER = struct.Struct("<iIII")
 WHOLE_STATE = HEADER.size + DEVICES * DEVICE.size + QUEUES * QUEUE.size
 
 
@@ -193,11 +193,13 @@ class State:
 
 @dataclass(frozen=True)
 class Answer:
-    """The result of a step, the state after it if that is a new one, and the buffer that was asked for."""
+    """The result of a step, the state after it if that is a new one, the buffer that was asked for, and which of the
+    things that can fail in its call was made to (0: none, or the call has fewer)."""
 
     result: int
     state: State | None
     data: bytes = b""
+    failed: int = 0
 
 
 def pack_batch(batch: Sequence[Step]) -> bytes:
@@ -218,9 +220,9 @@ def unpack_answers(data: bytes) -> tuple[list[Answer], str]:
     at, end = 8, 8 + used
     answers = []
     for _ in range(made):
-        result, size, more = ANSWER.unpack_from(data, at)
+        result, size, more, failed = ANSWER.unpack_from(data, at)
         at += ANSWER.size
         state = State.unpack(data[at : at + size]) if size else None
-        answers.append(Answer(result, state, data[at + size : at + size + more]))
+        answers.append(Answer(result, state, data[at + size : at + size + more], failed))
         at += size + more
     return answers, data[end:].decode(errors="replace")

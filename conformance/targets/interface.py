@@ -59,6 +59,7 @@ class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
       "none"}`. An object that was not named before may be named here (`file3`); from then on it has that name.
     - `alarms`: what the target itself noticed to be wrong: a lock order report, a use after free, a warning.  Each is a
       finding.
+    - `failed`: which of the call's failures came about, where the target cannot be sure to bring them about; None: all.
     """
 
     result: str
@@ -66,6 +67,13 @@ class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     chosen: dict[str, str] = {}
     state: dict[str, str] = {}
     alarms: tuple[str, ...] = ()
+    failed: tuple[str, ...] | None = None
+
+    def of(self, call: Call) -> Call:
+        """The call that was seen: without the failures that did not come about."""
+        if self.failed is None:
+            return call
+        return msgspec.structs.replace(call, fails={k: v for k, v in call.fails.items() if k in self.failed})
 
 
 class TargetError(Exception):

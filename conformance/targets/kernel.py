@@ -9,7 +9,7 @@ between them) and `debug`, all as in `machine.Parts`; and `cpus`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from ..machine import Crashed, Guest, Machine, Parts, Silent, build, start, wire
 from .interface import Call, Observation, System, TargetError
 from .kernel_adapter import Adapter
-from .kernel_book import Book
+from .kernel_book import ALLOCATION, NO_MEMORY, Book
 from .kernel_dma_heap import DmaHeap
 from .kernel_drm import DrmMaster
 from .kernel_prime import Prime
@@ -53,7 +53,7 @@ class OneByOne:
         if machine not in ADAPTERS:
             raise TargetError(f"the target kernel has no machine {machine!r}, only {', '.join(ADAPTERS)}")
         self._machine = start(build(parts_of(options or {})), self.cpus)
-        self._adapter = ADAPTERS[machine](self._machine.image.shimmed)
+        self._adapter = ADAPTERS[machine](self._machine.image.shimmed, self._machine.image.fails)
         self._guest: Guest | None = None
         self._runs = 0
         self._calls: list[Call] = []  # of this run
@@ -62,6 +62,16 @@ class OneByOne:
     def machine(self) -> Machine:
         """The virtual machine."""
         return self._machine
+
+    @property
+    def guest(self) -> Guest:
+        """The guest that runs now; where there is none it is started.  Raises TargetError."""
+        if self._guest is None:
+            try:
+                self._guest = self._machine.guest()
+            except (Crashed, Silent, OSError) as error:
+                raise TargetError(f"the guest cannot be started: {error}") from error
+        return self._guest
 
     @property
     def name(self) -> str:
@@ -102,21 +112,13 @@ class OneByOne:
         self._calls = []
         left = ""
         for _ in range(2):
-            guest = self._running()
+            guest = self.guest
             with contextlib.suppress(Crashed, Silent):
                 left = self._adapter.begin(guest)
                 if not left:
                     return
             self._end()  # something of the last run is left, or its end went wrong: that run's own leftovers told it
         raise TargetError(f"the guest does not begin a run: {left or self._machine.log.strip()[-500:]}")
-
-    def _running(self) -> Guest:
-        if self._guest is None:
-            try:
-                self._guest = self._machine.guest()
-            except (Crashed, Silent, OSError) as error:
-                raise TargetError(f"the guest cannot be started: {error}") from error
-        return self._guest
 
     def _end(self) -> None:
         if self._guest is not None:
@@ -162,15 +164,41 @@ class OneByOne:
 
     def leftovers(self) -> Mapping[str, int]:
         """As in `Target`."""
-        return self._adapter.leftovers(self._running())
+        return self._adapter.leftovers(self.guest)
+
+    def sweep(self, system: System, calls: Sequence[Call]) -> Iterator[tuple[Observation, str]]:
+        """Make calls again and again, each time in a fresh run; in the last of them something else fails each time.
+
+        First its first allocation (or copy from or to user space), then its second, until it has no more of them: what
+        was seen of that call, and what was left when all its processes had ended. Ends after a crash.
+        """
+        *before, last = calls
+        nth = 1
+        while nth:
+            self.reset(system)
+            book = self._adapter.book
+            for call in before:
+                self.perform(call)
+            book.next_to_fail[last.operation] = nth
+            seen = self.perform(msgspec.structs.replace(last, fails={ALLOCATION: NO_MEMORY}))
+            if self._guest is None:
+                yield seen, ""
+                return
+            yield seen, self.left()
+            failed = book.next_to_fail[last.operation] - 1
+            nth = failed + 1 if failed else 0
+
+    def left(self) -> str:
+        """End all processes of the run; what is left then, or empty."""
+        return self._adapter.begin(self.guest)
 
     def read(self, path: str) -> str:
         """A file of the guest."""
-        return self._running().read(path)
+        return self.guest.read(path)
 
     def processor_time(self) -> float:
         """Seconds that the guest's virtual machine has used so far."""
-        return self._running().processor_time()
+        return self.guest.processor_time()
 
     def close(self) -> None:
         """As in `Target`."""

@@ -14,7 +14,7 @@ from typing import ClassVar
 from ..machine import Guest, wire
 from ..machine.system_calls import DESCRIPTORS
 from .interface import Call, Observation, System, TargetError
-from .kernel_book import Book
+from .kernel_book import ALLOCATION, NO_MEMORY, Book
 
 DMA_BUFS = "/sys/kernel/debug/dma_buf/bufinfo"
 TIMELINES = "/sys/kernel/debug/sync/timelines"
@@ -30,8 +30,9 @@ class Adapter:
     maps: ClassVar[bool] = True  # do mappings matter, and so whose they are?
     expected_log: ClassVar[tuple[str, ...]] = ()  # what may stand in the kernel's log
 
-    def __init__(self, shimmed: bool = True) -> None:
-        self.shimmed = shimmed
+    def __init__(self, shimmed: bool = True, fails: bool = False) -> None:
+        self.shimmed = shimmed  # has uacce our shim?
+        self.fails = fails  # can any allocation be made to fail?
         self.book = self.book_of()
         self.processes = 0
 
@@ -42,8 +43,8 @@ class Adapter:
 
     @property
     def failures(self) -> frozenset[str]:
-        """As in `Target`."""
-        return frozenset()
+        """As in `Target`: allocations, where the kernel lets them fail."""
+        return frozenset({ALLOCATION} if self.fails else ())
 
     @property
     def unavoidable(self) -> frozenset[str]:
@@ -71,16 +72,25 @@ class Adapter:
         return log or ", ".join(left)
 
     def observed(self, call: Call, answers: Sequence[wire.Answer]) -> Observation:
-        """What was seen of a call, by the answers of its steps; the book is brought up to date."""
+        """What was seen of a call, by the answers of its steps; the book is brought up to date.
+
+        A call in which an allocation was to fail and which does not say so has no such allocation, or can do without.
+        """
         number = answers[-1].result
         result = self.book.outcome(call, number)
         alarms = (f"the process was killed by signal {-number - wire.DIED}",) if result == "OOPS" else ()
-        return Observation(result, self.book.made(call, result), alarms=alarms)
+        failed = None
+        if self.fails and ALLOCATION in call.fails:
+            failed = (ALLOCATION,) if result == NO_MEMORY else ()
+            self.book.next_to_fail[call.operation] = answers[-1].failed + 1
+        return Observation(result, self.book.made(call, result), alarms=alarms, failed=failed)
 
     def may_meet(self, pair: Sequence[tuple[Call, Sequence[wire.Step]]]) -> bool:
         """Can two calls be made at once? Each is one step, and of something else than the process it runs in."""
         steps = [step for _, steps in pair for step in steps]
-        alone = any(s.op in ALONE or (s.op is wire.Op.POLL and s.b) or s.failures or s.absent for s in steps)
+        alone = any(
+            s.op in ALONE or (s.op is wire.Op.POLL and s.b) or s.failures or s.absent or fails(s) for s in steps
+        )
         apart = len(steps) == len(pair) and not alone and len({s.who for s in steps}) == len(steps)
         return apart and self.book.may_meet([call for call, _ in pair])
 
@@ -92,3 +102,8 @@ class Adapter:
             "dma-buf": int(objects[1]) if objects else 0,
             "timeline": int(timelines) if timelines.isdigit() else 0,
         }
+
+
+def fails(step: wire.Step) -> bool:
+    """Is an allocation of the step made to fail?"""
+    return step.call is not None and step.call.nth > 0

@@ -21,6 +21,7 @@ from .interface import Call
 from .python import errno_name
 
 SIGNALS = {7: "SIGBUS", 11: "SIGSEGV"}
+ALLOCATION, NO_MEMORY = "allocation", "ENOMEM"  # what fails, and what is answered then
 
 
 def index(name: str) -> int:
@@ -35,6 +36,7 @@ class Book:
     messages: dict[str, int] = field(default_factory=dict)
     waiters: dict[str, int] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)  # how many names of a kind
+    next_to_fail: dict[str, int] = field(default_factory=dict)  # which allocation of an operation
 
     events: ClassVar[frozenset[str]] = frozenset({"discard", "wake_up"})  # what answers DONE
 
@@ -82,6 +84,8 @@ class Book:
         make: Callable[..., Step | list[Step]] = getattr(self, f"do_{call.operation}")
         made = make(*call.args)
         *others, last = [made] if isinstance(made, Step) else made
+        if ALLOCATION in call.fails and last.call is not None:
+            last = replace(last, call=last.call.failing(self.next_to_fail.get(call.operation, 1)))
         return [*others, replace(last, expected=self.number(call, result))]
 
     def number(self, call: Call, result: str) -> int:

@@ -125,6 +125,9 @@ class Uacce(Adapter):
     kinds = {"Device": wire.DEVICES, "HwQueue": wire.HARDWARE, "Queue": wire.QUEUES}
     expected_log = ("failed to enable IOPF feature",)  # what uacce logs when SVA is made to fail
 
+    def __init__(self, shimmed: bool = True, fails: bool = False) -> None:
+        super().__init__(shimmed)  # each of its own allocations fails by its name, in the shim
+
     @property
     def operations(self) -> frozenset[str]:
         """As in `Adapter`."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from accelspec.conformance.campaign import CampaignResult, fuzz, replay
@@ -62,6 +63,28 @@ class NoIommu(ToyDriver):
 
     def do_open(self, process: str, fd: str, device: str, fails: Mapping[str, str]) -> str | Observation:
         return super().do_open(process, fd, device, {**fails, "bind": fails.get("bind", "EIO")})
+
+
+class Unsure(ToyDriver):
+    """Its `bind` cannot be made to fail, and it may say so."""
+
+    says = True
+
+    def do_open(self, process: str, fd: str, device: str, fails: Mapping[str, str]) -> str | Observation:
+        seen = super().do_open(process, fd, device, {name: fails[name] for name in fails if name != "bind"})
+        if not self.says or "bind" not in fails:
+            return seen
+        seen = Observation(seen) if isinstance(seen, str) else seen
+        return msgspec.structs.replace(seen, failed=tuple(name for name in fails if name != "bind"))
+
+
+def test_a_failure_that_did_not_come_about_was_not_there() -> None:
+    driver = Unsure()
+    done = fuzz(specification(), driver, seed=1, max_steps=300)
+    assert done.passed
+    assert not done.rows["open.bind_fails"]
+    driver.says = False
+    assert not fuzz(specification(), driver, seed=1, max_steps=300).passed
 
 
 def test_what_always_fails_on_a_target_is_asked_for() -> None:

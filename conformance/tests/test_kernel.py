@@ -128,7 +128,7 @@ def test_a_refused_mremap_clears_the_slot(kernel: Kernel) -> None:
 def test_a_mapping_that_is_made_during_remove_survives_it(kernel: Kernel) -> None:
     """U03, with mmap held where the driver's callback has returned and the mapping is not linked yet."""
     run(kernel, *READY)
-    guest = kernel._running()
+    guest = kernel.guest
     guest.steps([Step(Op.EVENT, a=Event.PAUSE)])
     events = [Step(Op.EVENT, a=event) for event in (Event.HELD, Event.REMOVE, Event.RESUME)]
     made, _ = guest.steps([Step(Op.MMAP_HELD, who=0), *events, Step(Op.TOUCH, who=0)])

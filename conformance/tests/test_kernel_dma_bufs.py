@@ -85,7 +85,7 @@ def test_the_command_that_begins_access_to_a_buffer_allocates_on_a_heap(opened: 
     step = Step.system_call(0, SystemCall(Number.IOCTL, (descriptor("fd0"), SYNC, flags), out=True))
     kernel = opened("dma_heap")
     run(kernel, "open(process0, fd0)")
-    made, _ = kernel._running().steps([step])
+    made, _ = kernel.guest.steps([step])
     assert (made[0].result, made[0].data) == (0, flags.data)
     assert kernel.leftovers()["dma-buf"] == 1
     assert kernel.perform(Call("exit", ("process0",))).result == "OK"

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The agent in the guest: process 1, and the processes of a run.
+ * The agent in the guest: process 1, the router, and the processes of a run.
  *
  * The host sends a batch of steps.  They lie in memory that all processes share; whoever is to make the next step has
  * the turn, makes it and every following one that is its own, and hands the turn on.  So a step costs a switch of
  * processes only where another process acts.  A batch ends early at the first step whose result is not the expected one.
- *
- * Frames: u32 length, u8 kind, rest; answers: u32 length, rest.  All numbers little endian, as both sides are.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -33,7 +31,6 @@
 enum left { NOTHING, REAP, SLEEP };
 
 int me = ROUTER;
-static int channel, log_fd;
 
 /* ------------------------------------------------------------------ turns */
 
@@ -47,9 +44,10 @@ static void answer(const struct step *s, long r)
 	static const struct accelspec_arm nothing;
 	struct accelspec_state now;
 	const struct call *c = s->op == SYSCALL ? call_of(s) : NULL;
-	struct answer a = { .result = r, .data = c ? c->size : 0 };
+	struct answer a = { .result = r, .data = c ? c->size : 0, .failed = failed };
 	uint8_t *out = shared->out + shared->used;
 
+	failed = 0;
 	if (armed(s))
 		ioctl(CONTROL_FD, ACCELSPEC_IOC_ARM, &nothing);
 	if (s->op == EVENT && events[s->a] == ACCELSPEC_IOC_ALLOC && !r) {
@@ -179,7 +177,7 @@ static void process(void)
 	}
 }
 
-static void run_batch(void)
+void run_batch(void)
 {
 	shared->next = shared->stopped = shared->used = shared->left = 0;
 	while (take_turn()) {
@@ -200,7 +198,7 @@ static void run_batch(void)
 }
 
 /* The two steps of the batch at once.  The host sees to it that neither ends a process, forks, execs or sleeps. */
-static void run_meeting(const uint32_t *delay)
+void run_meeting(const uint32_t *delay)
 {
 	int i;
 
@@ -230,15 +228,14 @@ static void start(int n)
 	if (pid < 0)
 		die("fork");
 	if (!pid) {
-		close(channel);
-		close(log_fd);
+		hang_up();
 		me = n;
 		process();
 	}
 	shared->pid[n] = pid;
 }
 
-static long fresh(const struct accelspec_setup *setup, int processes)
+long fresh(const struct accelspec_setup *setup, int processes)
 {
 	int i, status;
 
@@ -267,147 +264,6 @@ static long fresh(const struct accelspec_setup *setup, int processes)
 	return 0;
 }
 
-static void full(void *at, size_t n, int writing)
-{
-	for (size_t k = 0; k < n;) {
-		ssize_t r = writing ? write(channel, (char *)at + k, n - k) : read(channel, (char *)at + k, n - k);
-
-		if (r > 0)
-			k += r;
-		else if (r < 0 && errno == EINTR)
-			continue;
-		else
-			usleep(2000);	/* nobody at the other end, for the moment of a snapshot */
-	}
-}
-
-static uint8_t frame[1 << 19];
-static uint32_t length;
-
-static void put(const void *what, size_t n)
-{
-	if (length + n > sizeof(frame))
-		n = sizeof(frame) - length;
-	memcpy(frame + length, what, n);
-	length += n;
-}
-
-/* Lines of the kernel's log at warning or above. */
-static void put_log(void)
-{
-	char line[2048];
-	ssize_t n;
-
-	while ((n = read(log_fd, line, sizeof(line) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
-		if (n < 0)
-			continue;
-		line[n] = 0;
-		if ((atoi(line) & 7) <= 4) {
-			char *text = strchr(line, ';'), *end;
-
-			text = text ? text + 1 : line;
-			end = strchr(text, '\n');
-			put(text, end ? end + 1 - text : (long)strlen(text));
-		}
-	}
-}
-
-static long load(char *path, char *parameters)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	long r = fd < 0 ? -errno : result(syscall(SYS_finit_module, fd, parameters, 0));
-
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
-/* The provider's device, once its module is there. */
-static void open_control(void)
-{
-	int fd = open("/dev/accelspec", O_RDWR);
-
-	if (fd >= 0 && fd != CONTROL_FD) {
-		dup2(fd, CONTROL_FD);
-		close(fd);
-	}
-}
-
-static void serve(void)
-{
-	static uint8_t request[1 << 17];
-	uint32_t n;
-	int32_t r = 0;
-
-	full(&n, 4, 0);
-	if (n > sizeof(request) - 1)
-		die("a frame is too long");
-	full(request, n, 0);
-	request[n] = 0;
-	length = 0;
-	switch (request[0]) {
-	case 'p':
-		put("pong", 4);
-		break;
-	case 'f': {	/* fresh: processes, setup */
-		struct accelspec_setup setup;
-
-		memcpy(&setup, request + 2, sizeof(setup));
-		r = fresh(&setup, request[1]);
-		put(&r, 4);
-		put(&shared->state, sizeof(shared->state));
-		put_log();
-		break;
-	}
-	case 'b': {	/* a batch: how many steps, they, their data; how many were made, their answers, the log */
-		uint32_t steps;
-
-		memcpy(&shared->count, request + 1, 4);
-		steps = shared->count * sizeof(struct step);
-		memcpy(shared->steps, request + 5, steps);
-		memcpy(shared->data, request + 5 + steps, n - 5 - steps);
-		run_batch();
-		put(&shared->next, 4);
-		put(&shared->used, 4);
-		put(shared->out, shared->used);
-		put_log();
-		break;
-	}
-	case 'c':	/* two steps at once: how long each waits, and as of a batch */
-		memcpy(shared->steps, request + 13, 2 * sizeof(struct step));
-		memcpy(shared->data, request + 13 + 2 * sizeof(struct step), n - 13 - 2 * sizeof(struct step));
-		run_meeting((uint32_t *)(void *)(request + 1));
-		put(&shared->next, 4);
-		put(&shared->used, 4);
-		put(shared->out, shared->used);
-		put_log();
-		break;
-	case 'r': {	/* read a file */
-		int fd = open((char *)request + 1, O_RDONLY | O_CLOEXEC);
-
-		if (fd >= 0) {
-			ssize_t k;
-			char piece[4096];
-
-			while ((k = read(fd, piece, sizeof(piece))) > 0 && length < sizeof(frame) - 4096)
-				put(piece, k);
-			close(fd);
-		} else {
-			put(strerror(errno), strlen(strerror(errno)));
-		}
-		break;
-	}
-	case 'm':	/* load a module: path, parameters */
-		r = load((char *)request + 1, (char *)request + 2 + strlen((char *)request + 1));
-		open_control();
-		put(&r, 4);
-		put_log();
-		break;
-	}
-	full(&length, 4, 1);
-	full(frame, length, 1);
-}
-
 static void share(int fd)
 {
 	void *again = (void *)READ_ONLY_AT;
@@ -429,6 +285,28 @@ static void sockets(int at)
 	close(two[1]);
 }
 
+/* Where the kernel can make calls fail: any allocation, and without words. */
+static void settle_failures(void)
+{
+	static const char *const what[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
+	static const char *const how[][2] = { { "ignore-gfp-wait", "N" }, { "min-order", "0" }, { "verbose", "0" } };
+	char path[80];
+	unsigned int i, j;
+
+	for (i = 0; i < 3; i++) {
+		for (j = 0; j < 3; j++) {
+			int fd;
+
+			snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", what[i], how[j][0]);
+			fd = open(path, O_WRONLY | O_CLOEXEC);
+			if (fd >= 0) {
+				write(fd, how[j][1], 1);
+				close(fd);
+			}
+		}
+	}
+}
+
 int main(int count, char **arguments)
 {
 	int i, fd;
@@ -446,6 +324,7 @@ int main(int count, char **arguments)
 	mount("sys", "/sys", "sysfs", 0, 0);
 	mount("dev", "/dev", "devtmpfs", 0, 0);
 	mount("debug", "/sys/kernel/debug", "debugfs", 0, 0);
+	settle_failures();
 	fd = memfd_create("shared", 0);
 	if (fd < 0 || ftruncate(fd, sizeof(*shared)) || dup2(fd, SHARED_FD) < 0)
 		die("memfd");
@@ -453,20 +332,7 @@ int main(int count, char **arguments)
 	share(SHARED_FD);
 	for (i = 0; i <= MESSAGES; i++)
 		sockets(WAITER_FD + 2 * i);
-	log_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	lseek(log_fd, 0, SEEK_END);
-	for (i = 0; i < 2000; i++) {
-		channel = open("/dev/vport0p1", O_RDWR | O_CLOEXEC);
-		if (channel >= 0)
-			break;
-		usleep(5000);
-	}
-	if (channel < 0)
-		die("no channel to the host");
-	length = 0;
-	put("accelspec agent 1", 17);
-	full(&length, 4, 1);
-	full(frame, length, 1);
+	greet();
 	for (;;)
 		serve();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the two halves of the agent share: agent.c has the turns and the router, steps.c makes a step.
+ * What the parts of the agent share: agent.c has the turns and the router, host.c what the host asks it, steps.c makes
+ * a step.
  *
  * All processes share `shared`, and all have it at one address, so that the host can say where in it a buffer lies.
  */
@@ -53,13 +54,16 @@ struct call {
 	uint32_t found;		/* where in the data its answer lies if it succeeds (32 bits); AS_IT_IS: it is what it returns */
 	uint32_t out, size;	/* what of the data goes back to the host */
 	uint8_t slot;		/* the answer is a descriptor, and moves to FIRST_FD + slot; NO_SLOT: it is none */
-	uint8_t unused[7];
+	uint8_t unused;
+	uint16_t nth;		/* what fails in it: the n-th thing that can, or the first after it that is no EFAULT; 0: nothing */
+	uint8_t unused_too[4];
 };
 
 struct answer {
 	int32_t result;
 	uint32_t state;	/* bytes of the new state that follow; 0: as before */
 	uint32_t data;	/* bytes of buffers that follow it */
+	uint32_t failed; /* what was made to fail in it (struct call, nth); 0: nothing, it has less than that */
 };
 
 struct shared {
@@ -81,6 +85,7 @@ struct shared {
 static struct shared *const shared = (struct shared *)SHARED_AT;
 
 extern int me;
+extern unsigned int failed;
 extern const unsigned long events[];
 extern const char *const nodes[ACCELSPEC_DEVICES];
 
@@ -95,6 +100,12 @@ static inline long result(long r)
 	return r < 0 ? -errno : r;
 }
 
+void greet(void);
+void serve(void);
+void hang_up(void);
+long fresh(const struct accelspec_setup *setup, int processes);
+void run_batch(void);
+void run_meeting(const uint32_t *delay);
 long perform(const struct step *s);
 long take(int socket, int room);
 long sleeper(int slot);

@@ -23,6 +23,7 @@
 
 static struct { int epoll, fd; } waiters[WAITERS];
 static sigjmp_buf faulted;
+unsigned int failed;	/* in the last call: its n-th allocation or copy */
 
 const char *const nodes[ACCELSPEC_DEVICES] = { "/nodes/0", "/nodes/1", "/nodes/2", "/nodes/3" };
 static const char *const attributes[] = { "isolate", "isolate_strategy", "available_instances" };
@@ -202,10 +203,41 @@ static long moved(void *at, long length, long longer, int flags)
 	return mremap(at, length, longer, flags, page(255, 0)) == MAP_FAILED ? -errno : 0;
 }
 
-static long system_call(const struct call *c)
+static long made(const struct call *c)
 {
 	const uint64_t *a = c->argument;
-	long r = result(syscall(c->number, a[0], a[1], a[2], a[3], a[4], a[5]));
+
+	return result(syscall(c->number, a[0], a[1], a[2], a[3], a[4], a[5]));
+}
+
+/*
+ * With its n-th allocation, or copy from or to user space, made to fail.  The kernel counts down what is written to
+ * fail-nth, and it is 0 once that one has failed.  EFAULT is not what is wanted: then the next one fails.
+ */
+static long made_to_fail(const struct call *c)
+{
+	int fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	char left[16] = "";
+	unsigned int n = c->nth;
+	long r;
+
+	for (;; n++) {
+		dprintf(fd, "%u", n);
+		r = made(c);
+		if (pread(fd, left, sizeof(left) - 1, 0) < 0)
+			strcpy(left, "1");	/* it was to fail next, and failed this very read */
+		dprintf(fd, "0");
+		failed = atoi(left) ? 0 : n;
+		if (r != -EFAULT || !failed)
+			break;
+	}
+	close(fd);
+	return r;
+}
+
+static long system_call(const struct call *c)
+{
+	long r = c->nth ? made_to_fail(c) : made(c);
 	int32_t found;
 
 	if (r >= 0 && c->found != AS_IT_IS) {
