@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from accelspec.spec.catalogue import MACHINES
-from accelspec.spec.language import compile_machine
-
 from ..campaign import roomy_scope
+from ..loading import select_one
 from ..machine import Image, build
 from ..output import say
 from ..targets import Call, System, TargetError
@@ -25,9 +23,11 @@ PARTS = {
     "provider": "A hardware driver of your own instead of conformance/machine/provider/provider.c.",
 }
 
+LOOKS_AT_ITSELF = "A kernel with KASAN, lockdep, kmemleak and fault injection, compiled here; for runs at night."
+
 
 def kernel_parts(f: click.decorators.FC) -> click.decorators.FC:
-    """`--kernel-image`, `--module`, `--uacce-source`, `--provider`: they become options of the target."""
+    """`--kernel-image`, `--module`, `--uacce-source`, `--provider`, `--debug`: they become options of the target."""
 
     def keep(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
         if value:
@@ -35,24 +35,17 @@ def kernel_parts(f: click.decorators.FC) -> click.decorators.FC:
             given = context.meta.setdefault("accelspec.parts", {})
             given[name] = ":".join(value)
 
+    def keep_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value:
+            context.meta.setdefault("accelspec.parts", {})[DEBUG] = "yes"
+
+    f = click.option(f"--{DEBUG}", is_flag=True, callback=keep_debug, expose_value=False, help=LOOKS_AT_ITSELF)(f)
     for name, text in reversed(PARTS.items()):
         path = click.Path(exists=True, dir_okay=False, resolve_path=True)
         f = click.option(
             f"--{name}", multiple=True, type=path, metavar="FILE", callback=keep, expose_value=False, help=text
         )(f)
     return f
-
-
-def with_debug(f: click.decorators.FC) -> click.decorators.FC:
-    """`--debug`, which becomes an option of the target, too."""
-
-    def keep(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-        if value:
-            context.meta.setdefault("accelspec.parts", {})[DEBUG] = "yes"
-
-    text = "A kernel with KASAN, lockdep, kmemleak and fault injection, compiled here; for runs at night."
-    # hidden until its kernel has been seen to pass the tests that it is for
-    return click.option("--debug", is_flag=True, hidden=True, callback=keep, expose_value=False, help=text)(f)
 
 
 def given_parts() -> dict[str, str]:
@@ -76,7 +69,6 @@ def _build() -> Image:
 
 @kernel.command("build")
 @kernel_parts
-@with_debug
 def build_(**_: object) -> int:
     """Make kernel, modules and initial file system, in the user's cache folder."""
     began = time.monotonic()
@@ -87,16 +79,16 @@ def build_(**_: object) -> int:
 
 @kernel.command()
 @kernel_parts
-@with_debug
-@click.argument("revision", default="6.12.117", required=False)
-def boot(revision: str, **_: object) -> int:
-    """Boot it and make calls by hand: `OPERATION ARGUMENT...` as in a trace, one a line."""
-    target = Kernel("uacce", revision, given_parts())
+@click.argument("machine", default="uacce@6.12.117", required=False, metavar="[MACHINE@REVISION]")
+def boot(machine: str, **_: object) -> int:
+    """Boot it and make calls of a machine by hand: `OPERATION ARGUMENT...` as in a trace, one a line."""
+    entry = select_one(machine)
+    target = Kernel(entry.machine, entry.revision, given_parts())
     try:
-        spec = compile_machine(MACHINES["uacce"][revision])
-        cells = {f"hwQueue{n}.device": "device0" for n in range(2)}
-        target.reset(System("uacce", revision, roomy_scope(spec), cells))
-        _tell(f"{target.name}: alloc device0; register device0; open process0 fd0 device0 False; ...; read PATH; quit")
+        scope = roomy_scope(entry.compile())
+        cells = {f"hwQueue{n}.device": "device0" for n in range(scope.get("HwQueue", 0))}
+        target.reset(System(entry.machine, entry.revision, scope, cells))
+        _tell(f"{target.name}: calls of {entry.name}, such as `close process0 fd0`; read PATH; quit")
         shell(lambda words: answered(target, words), sys.stdin.readline)
     finally:
         target.close()

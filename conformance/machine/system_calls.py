@@ -19,7 +19,7 @@ DATA_AT, DATA = 0x1_0000_0000, 1 << 16  # where the data of a batch lies in ever
 READ_ONLY_AT = 0x1_8000_0000  # and once more, where no process can write it
 MAPPINGS_AT, PAGE, MAPPING_PAGES = 0x2_0000_0000, 4096, 16  # where the n-th mapping lies
 AS_IT_IS, NO_SLOT, ARGUMENTS = 0xFFFF_FFFF, 255, 6
-CALL = struct.Struct("<6QIIIIBxH4x")
+CALL = struct.Struct("<6QIIIIBBH4x")
 
 
 class Number(IntEnum):
@@ -90,9 +90,9 @@ class SystemCall:
       returns.  A failure is always what it returns, and an answer that does not fit in 31 bits (an address) is 0.
     - `slot`: the answer is a descriptor; it moves to this slot, and the result is 0.
     - `out`: the first buffer comes back, as it is after the call.
-    - `nth`: the n-th thing that can fail in it does: an allocation, or a copy from or to user space. Where it answers
-      EFAULT, which the machines ask for in other ways, the next one fails instead. 0: nothing fails. Only the debug
-      kernel can do it; elsewhere the call is made as it is.
+    - `nth`: the n-th thing that can fail in it does: an allocation, or a copy from or to user space. 0: nothing fails.
+      Only the debug kernel can do it; elsewhere the call is made as it is.
+    - `next`: where the call then answers EFAULT, it is made again and the next one fails.
     """
 
     number: int
@@ -101,10 +101,15 @@ class SystemCall:
     slot: int | None = None
     out: bool = False
     nth: int = 0
+    next: bool = False
 
     def failing(self, nth: int) -> SystemCall:
-        """The same call, in which something is made to fail."""
+        """The same call, in which the n-th thing that can fail is made to."""
         return replace(self, nth=nth)
+
+    def without_memory(self) -> SystemCall:
+        """The same call, in which the first allocation is made to fail."""
+        return replace(self, nth=1, next=True)
 
     def pack(self, at: int) -> bytes:
         """The bytes of the call and of its buffers, for this offset in the data of a batch (a multiple of 8)."""
@@ -125,7 +130,7 @@ class SystemCall:
         start, size = first or (0, 0)
         found = AS_IT_IS if self.answer_at is None else start + self.answer_at
         slot = NO_SLOT if self.slot is None else self.slot
-        head = CALL.pack(*arguments, self.number, found, start, size if self.out else 0, slot, self.nth)
+        head = CALL.pack(*arguments, self.number, found, start, size if self.out else 0, slot, self.next, self.nth)
         return head + b"".join(pieces)
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
 from ..machine import Crashed, Guest, Machine, Parts, Silent, build, start, wire
+from ..machine.system_calls import SystemCall
 from .interface import Call, Observation, System, TargetError
 from .kernel_adapter import Adapter
-from .kernel_book import ALLOCATION, NO_MEMORY, Book
+from .kernel_book import Book
 from .kernel_dma_heap import DmaHeap
 from .kernel_drm import DrmMaster
 from .kernel_prime import Prime
@@ -39,6 +40,15 @@ RESTORE_AFTER = 500  # runs in one guest
 LATEST, TURNS = 12, 400  # how late the second of two calls may begin, and in turns of an empty loop
 BUSY_HOST = ("hrtimer: interrupt took",)  # what the log says of an emulated processor that had to wait
 Made = tuple[Call, Sequence[wire.Step]]
+
+
+class Swept(NamedTuple):
+    """A call in which something failed: which of the things that can (0: none), the result, and what was wrong then."""
+
+    failed: int
+    result: int  # of the system call; a failure is minus its errno
+    log: str  # what the kernel said of it
+    left: str  # what was left when all processes of the run had ended; empty: nothing
 
 
 class OneByOne:
@@ -166,27 +176,28 @@ class OneByOne:
         """As in `Target`."""
         return self._adapter.leftovers(self.guest)
 
-    def sweep(self, system: System, calls: Sequence[Call]) -> Iterator[tuple[Observation, str]]:
+    def sweep(self, system: System, before: Sequence[Call], last: Call | SystemCall) -> Iterator[Swept]:
         """Make calls again and again, each time in a fresh run; in the last of them something else fails each time.
 
-        First its first allocation (or copy from or to user space), then its second, until it has no more of them: what
-        was seen of that call, and what was left when all its processes had ended. Ends after a crash.
+        First its first allocation (or copy from or to user space), then its second, until it has no more of them. Ends
+        after a crash. Raises TargetError for a call in which nothing can be made to fail.
         """
-        *before, last = calls
         nth = 1
         while nth:
             self.reset(system)
-            book = self._adapter.book
             for call in before:
                 self.perform(call)
-            book.next_to_fail[last.operation] = nth
-            seen = self.perform(msgspec.structs.replace(last, fails={ALLOCATION: NO_MEMORY}))
-            if self._guest is None:
-                yield seen, ""
+            made = last if isinstance(last, SystemCall) else self._adapter.book.steps(last)[-1].call
+            if made is None:
+                raise TargetError(f"{last} is no plain system call: nothing in it can be made to fail")
+            try:
+                (answer,), log = self.guest.steps([wire.Step.system_call(0, made.failing(nth))])
+            except (Crashed, Silent) as death:
+                self._end()
+                yield Swept(nth, 0, last_words(str(death)), "")
                 return
-            yield seen, self.left()
-            failed = book.next_to_fail[last.operation] - 1
-            nth = failed + 1 if failed else 0
+            yield Swept(answer.failed, answer.result, log, self.left())
+            nth = answer.failed + 1 if answer.failed else 0
 
     def left(self) -> str:
         """End all processes of the run; what is left then, or empty."""

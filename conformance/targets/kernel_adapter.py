@@ -74,7 +74,7 @@ class Adapter:
     def observed(self, call: Call, answers: Sequence[wire.Answer]) -> Observation:
         """What was seen of a call, by the answers of its steps; the book is brought up to date.
 
-        A call in which an allocation was to fail and which does not say so has no such allocation, or can do without.
+        A call in which an allocation was to fail and which does not say so has none, or can do without.
         """
         number = answers[-1].result
         result = self.book.outcome(call, number)
@@ -82,7 +82,6 @@ class Adapter:
         failed = None
         if self.fails and ALLOCATION in call.fails:
             failed = (ALLOCATION,) if result == NO_MEMORY else ()
-            self.book.next_to_fail[call.operation] = answers[-1].failed + 1
         return Observation(result, self.book.made(call, result), alarms=alarms, failed=failed)
 
     def may_meet(self, pair: Sequence[tuple[Call, Sequence[wire.Step]]]) -> bool:

@@ -36,7 +36,6 @@ class Book:
     messages: dict[str, int] = field(default_factory=dict)
     waiters: dict[str, int] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)  # how many names of a kind
-    next_to_fail: dict[str, int] = field(default_factory=dict)  # which allocation of an operation
 
     events: ClassVar[frozenset[str]] = frozenset({"discard", "wake_up"})  # what answers DONE
 
@@ -85,7 +84,7 @@ class Book:
         made = make(*call.args)
         *others, last = [made] if isinstance(made, Step) else made
         if ALLOCATION in call.fails and last.call is not None:
-            last = replace(last, call=last.call.failing(self.next_to_fail.get(call.operation, 1)))
+            last = replace(last, call=last.call.without_memory())
         return [*others, replace(last, expected=self.number(call, result))]
 
     def number(self, call: Call, result: str) -> int:

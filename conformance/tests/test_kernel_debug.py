@@ -30,7 +30,7 @@ from accelspec.conformance.machine.system_calls import (
 )
 from accelspec.conformance.machine.wire import Step
 from accelspec.conformance.targets import Call, System
-from accelspec.conformance.targets.kernel import ADAPTERS, DEBUG, Kernel
+from accelspec.conformance.targets.kernel import ADAPTERS, DEBUG, Kernel, Swept
 from accelspec.conformance.targets.kernel_uacce import PUT, START
 from accelspec.model.verdict import Budget
 from accelspec.spec.catalogue import MACHINES
@@ -142,7 +142,6 @@ def test_a_use_after_free_is_found(opened: Opened, tmp_path: Path) -> None:
 HEAP = ("open(process0, fd0)", "alloc(process0, fd0, fd1, RDWR)")
 MEMORY = ("memfd_create(process0, True)", "seal(process0, SHRINK)", "open(process0, fd0)")
 FENCES = ("open(process0, fd0)", "create_fence(process0, fd0, fd1, 1)")
-PRIME = ("open(process0, fd0, device0, PRIMARY)",)
 # Calls of each machine; the last one of each line has allocations that fail.
 SWEPT = {
     "dma_heap": (
@@ -174,22 +173,6 @@ SWEPT = {
         ("open(process0, fd0, device0, PRIMARY, False)", "create_lease(process0, fd0, fd1, DISPLAY)"),
     ),
 }
-ANSWERS = {"OK", "READY", "ENOMEM"}  # a status that is READY, and a poll, are no failures
-
-
-@pytest.mark.parametrize(("machine", "lines"), [(m, lines) for m, found in SWEPT.items() for lines in found])
-def test_each_failing_allocation_is_survived(machine: str, lines: tuple[str, ...], opened: Opened) -> None:
-    """The n-th allocation of the last call fails, for every n; afterwards nothing is left, and nothing was logged."""
-    kernel = opened(machine)
-    seen = list(kernel.sweep(fresh(machine), [call(line) for line in lines]))
-    assert len(seen) > 1, "nothing was made to fail"
-    for nth, (one, left) in enumerate(seen, 1):
-        assert one.result in ANSWERS, (nth, one)
-        assert not one.alarms, (nth, one)
-        assert not left, (nth, left)
-    assert seen[-1][0].result in ("OK", "READY")
-
-
 OPENED = ("alloc(device0)", "register(device0)", "open(process0, fd0, device0, False)")
 CONTROL_FD = 901
 DEVICE_0 = Buffer(struct.pack("<II", 0, 0))
@@ -223,25 +206,37 @@ UACCE_CALLS: dict[str, tuple[tuple[str, ...], SystemCall]] = {
     "munmap of a part": (MAPPED, SystemCall(Number.MUNMAP, (mapping_at(0), PAGE))),
     "close": (MAPPED, SystemCall(Number.CLOSE, (FIRST_FD,))),
 }
-LEAVE_SOMETHING: set[str] = set()
+PASSES = 3  # what fails moves by one where a slab needs a page: what one pass misses another finds
+ENOMEM, EFAULT = -12, -14
+# What the kernel's log may say: of register the kobject below it; H06 of whatever maps physical pages.
+SAID = {"register": "kobject", "mmap": "get_pat_info"}
+LINES = [(machine, lines) for machine, found in SWEPT.items() for lines in found]
+
+
+def check(swept: list[Swept], said: str) -> None:
+    """Each failure is ENOMEM or EFAULT, leaves nothing, and is said to nobody; without one the call succeeds."""
+    assert swept[-1].result >= 0
+    assert not swept[-1].failed
+    for one in swept:
+        assert one.result >= 0 or one.result in (ENOMEM, EFAULT), one
+        assert not one.left, one
+        assert not one.log or (said and said in one.log), one
+
+
+@pytest.mark.parametrize(("machine", "lines"), LINES, ids=[f"{machine}: {lines[-1]}" for machine, lines in LINES])
+def test_whatever_fails_in_a_call_is_survived(machine: str, lines: tuple[str, ...], opened: Opened) -> None:
+    *before, last = map(call, lines)
+    passes = [list(opened(machine).sweep(fresh(machine), before, last)) for _ in range(PASSES)]
+    for swept in passes:
+        check(swept, SAID.get(last.operation, ""))
+    assert any(one.result < 0 for swept in passes for one in swept), "nothing was made to fail"
 
 
 @pytest.mark.parametrize("name", UACCE_CALLS)
-def test_each_failing_allocation_of_uacce_is_survived(name: str, opened: Opened) -> None:
-    before, made = UACCE_CALLS[name]
-    kernel = opened("uacce")
-    nth, results = 1, []
-    while nth:
-        kernel.reset(fresh("uacce"))
-        for line in before:
-            assert kernel.perform(call(line)).result in ("OK", "DONE")
-        (answer,), log = kernel.guest.steps([Step.system_call(0, made.failing(nth))])
-        results.append(answer.result)
-        assert not log, (nth, log)
-        assert not kernel.left(), nth
-        nth = answer.failed + 1 if answer.failed else 0
-    assert {*results} <= {0, -12}, results
-    assert results[-1] == 0
+def test_whatever_fails_in_a_call_of_uacce_is_survived(name: str, opened: Opened) -> None:
+    before, last = UACCE_CALLS[name]
+    for _ in range(PASSES):
+        check(list(opened("uacce").sweep(fresh("uacce"), list(map(call, before)), last)), SAID.get(name.split()[0], ""))
 
 
 def test_nothing_is_lost_to_kmemleak(opened: Opened) -> None:

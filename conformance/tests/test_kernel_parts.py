@@ -72,15 +72,17 @@ def test_steps_calls_and_answers_have_the_layout_of_the_agent(tmp_path: Path) ->
 
 def test_the_pointers_of_a_call_lead_to_its_buffers() -> None:
     inner = calls.Buffer(b"inner")
-    call = calls.SystemCall(16, (-1, calls.Buffer(b"x" * 16, ((8, inner),)), 7), answer_at=4, slot=3, out=True, nth=2)
+    call = calls.SystemCall(16, (-1, calls.Buffer(b"x" * 16, ((8, inner),)), 7), answer_at=4, slot=3, out=True).failing(
+        2
+    )
     first, second = wire.Step(wire.Op.CLOSE, 0, 1), wire.Step.system_call(1, call, expected=-9)
     data = wire.pack_batch([second, first, second])[4 + 3 * wire.STEP.size :]
     half = len(data) // 2
     for at in (0, half):
-        *arguments, number, found, out, size, slot, nth = calls.CALL.unpack_from(data, at)
+        *arguments, number, found, out, size, slot, goes_on, nth = calls.CALL.unpack_from(data, at)
         text = arguments[1] - calls.DATA_AT
         assert arguments == [2**64 - 1, calls.DATA_AT + at + calls.CALL.size, 7, 0, 0, 0]
-        assert (number, found, out, size, slot, nth) == (16, text + 4, text, 16, 3, 2)
+        assert (number, found, out, size, slot, goes_on, nth) == (16, text + 4, text, 16, 3, 0, 2)
         pointer = int.from_bytes(data[text + 8 : text + 16], "little") - calls.DATA_AT
         assert data[pointer : pointer + 5] == b"inner"
     step = wire.STEP.unpack_from(wire.pack_batch([second, first, second]), 4 + 2 * wire.STEP.size)

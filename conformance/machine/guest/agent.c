@@ -289,12 +289,14 @@ static void sockets(int at)
 static void settle_failures(void)
 {
 	static const char *const what[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
-	static const char *const how[][2] = { { "ignore-gfp-wait", "N" }, { "min-order", "0" }, { "verbose", "0" } };
+	static const char *const how[][2] = {
+		{ "ignore-gfp-wait", "N" }, { "ignore-gfp-highmem", "N" }, { "min-order", "0" }, { "verbose", "0" },
+	};
 	char path[80];
 	unsigned int i, j;
 
 	for (i = 0; i < 3; i++) {
-		for (j = 0; j < 3; j++) {
+		for (j = 0; j < 4; j++) {
 			int fd;
 
 			snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", what[i], how[j][0]);

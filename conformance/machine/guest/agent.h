@@ -54,9 +54,9 @@ struct call {
 	uint32_t found;		/* where in the data its answer lies if it succeeds (32 bits); AS_IT_IS: it is what it returns */
 	uint32_t out, size;	/* what of the data goes back to the host */
 	uint8_t slot;		/* the answer is a descriptor, and moves to FIRST_FD + slot; NO_SLOT: it is none */
-	uint8_t unused;
-	uint16_t nth;		/* what fails in it: the n-th thing that can, or the first after it that is no EFAULT; 0: nothing */
-	uint8_t unused_too[4];
+	uint8_t next;		/* not EFAULT: the next one is to fail then */
+	uint16_t nth;		/* what fails in it: the n-th thing that can; 0: nothing */
+	uint8_t unused[4];
 };
 
 struct answer {

@@ -212,7 +212,7 @@ static long made(const struct call *c)
 
 /*
  * With its n-th allocation, or copy from or to user space, made to fail.  The kernel counts down what is written to
- * fail-nth, and it is 0 once that one has failed.  EFAULT is not what is wanted: then the next one fails.
+ * fail-nth, and it is 0 once that one has failed.
  */
 static long made_to_fail(const struct call *c)
 {
@@ -228,7 +228,7 @@ static long made_to_fail(const struct call *c)
 			strcpy(left, "1");	/* it was to fail next, and failed this very read */
 		dprintf(fd, "0");
 		failed = atoi(left) ? 0 : n;
-		if (r != -EFAULT || !failed)
+		if (!c->next || r != -EFAULT || !failed)
 			break;
 	}
 	close(fd);
