@@ -93,6 +93,7 @@ class SystemCall:
     - `nth`: the n-th thing that can fail in it does: an allocation, or a copy from or to user space. 0: nothing fails.
       Only the debug kernel can do it; elsewhere the call is made as it is.
     - `next`: where the call then answers EFAULT, it is made again and the next one fails.
+    - `first`: the first thing that can fail and matters: before an ioctl without data a copy of no bytes fails, too.
     """
 
     number: int
@@ -102,6 +103,7 @@ class SystemCall:
     out: bool = False
     nth: int = 0
     next: bool = False
+    first: int = 1
 
     def failing(self, nth: int) -> SystemCall:
         """The same call, in which the n-th thing that can fail is made to."""
@@ -109,7 +111,7 @@ class SystemCall:
 
     def without_memory(self) -> SystemCall:
         """The same call, in which the first allocation is made to fail."""
-        return replace(self, nth=1, next=True)
+        return replace(self, nth=self.first, next=True)
 
     def pack(self, at: int) -> bytes:
         """The bytes of the call and of its buffers, for this offset in the data of a batch (a multiple of 8)."""

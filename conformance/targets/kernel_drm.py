@@ -59,7 +59,8 @@ def ioctl(
     """An ioctl of a process, with the struct that it points to."""
     given = data if isinstance(data, Buffer) else Buffer(data)
     arguments = (FIRST_FD + index(fd), number, given if given.data else 0)
-    return Step.system_call(index(process), SystemCall(Number.IOCTL, arguments, answer_at, slot))
+    first = 1 if given.data else 2
+    return Step.system_call(index(process), SystemCall(Number.IOCTL, arguments, answer_at, slot, first=first))
 
 
 @dataclass
