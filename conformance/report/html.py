@@ -14,7 +14,7 @@ from markupsafe import Markup
 from accelspec.model.verdict import Status
 from accelspec.model.views import Row
 
-from ..results import Disagreement, Judgement, Result, ResultFile, Step
+from ..results import Disagreement, Judgement, Result, ResultFile, Revision, Step
 from . import words
 from .sequence import sequence_diagram
 from .sources import link
@@ -29,6 +29,8 @@ class Matrix:
     revisions: tuple[str, ...]
     laws: tuple[Result, ...]  # one of each law, for what all revisions have in common
     results: Mapping[tuple[str, str], Result]  # (property, revision)
+    said: tuple[Revision, ...]  # what stands side by side, where it says of itself what it is
+    costs: Mapping[str, Mapping[str, str]]  # question by question, and revision by revision
 
     @classmethod
     def of(cls, file: ResultFile, machine: str) -> Matrix:
@@ -39,12 +41,16 @@ class Matrix:
             if r.machine == machine and (not r.lemma or r.judgement is not Judgement.AS_EXPECTED)
         ]
         laws = {r.property: r for r in reversed(results)}
-        order = sorted(laws)
+        order = sorted(laws, key=lambda p: (laws[p].lemma, p))
+        said = tuple(r for r in file.revisions if r.machine == machine)
+        questions = dict.fromkeys(q for r in said for q in r.costs)
         return cls(
             machine,
             tuple(dict.fromkeys(r.revision for r in results)),
             tuple(laws[p] for p in order),
             {(r.property, r.revision): r for r in results},
+            tuple(r for r in said if r.sentence),
+            {q: {r.revision: r.costs[q] for r in said if q in r.costs} for q in questions},
         )
 
 
@@ -84,7 +90,6 @@ def page(file: ResultFile) -> str:
         summary=words.summary(file),
         counted=[(n, what) for n, what in words.counted(file) if n],
         matrices=[Matrix.of(file, m) for m in machines],
-        costs={m: [r for r in file.revisions if r.machine == m and r.costs] for m in machines},
         unexpected=[*file.judged(Judgement.NEW), *file.judged(Judgement.VANISHED)],
         undecided=file.judged(Judgement.UNDECIDED),
         violated=_by_law([r for r in file.results if r.trace and r.verdict is Status.VIOLATED]),

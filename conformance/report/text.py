@@ -89,8 +89,8 @@ def exploration(e: Exploration) -> str:
 def _known_line(r: Result, width: int) -> str:
     rows = [s.row for s in r.trace or ()]
     last = f" ends at {rows[-1]}" if rows else ""
-    if r.known and rows and r.known.row not in rows:
-        last += f", though listed at {r.known.row}"
+    if r.known and rows and r.known.row not in rows:  # of a deadlock one of the calls is listed, and it ends in another
+        last += f", {'' if r.property == 'deadlock' else 'though '}listed at {r.known.row}"
     return f"    {r.property:{width}}  {plural(calls(r.trace), 'call'):8} {r.name}{last}"
 
 

@@ -290,3 +290,26 @@ def test_what_a_revision_costs_stands_under_the_matrix(form: str, file: ResultFi
     text = render(file, form)
     assert "who waits" in text
     assert "whoever opens next [deduced] a test" in text
+
+
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_every_question_that_one_revision_answers_is_asked(form: str, file: ResultFile) -> None:
+    first, second = file.revisions
+    file.revisions[0] = structs.replace(first, costs={"who waits": "nobody [deduced] a test"})
+    file.revisions[1] = structs.replace(second, costs={"who pays": "the next one [deduced] a test"})
+    text = render(file, form)
+    assert "who waits" in text
+    assert "who pays" in text
+
+
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_what_stands_side_by_side_says_what_it_is(form: str, file: ResultFile) -> None:
+    file.revisions[0] = structs.replace(file.revisions[0], sentence="The first of its kind.")
+    text = render(file, form)
+    assert text.index("The first of its kind.") < text.index("proved: for" if form == "text" else 'class="matrix"')
+
+
+def test_laws_of_the_types_stand_behind_the_others(file: ResultFile) -> None:
+    file.results.insert(0, structs.replace(file.results[2], property="blank:Queue", lemma=True))
+    text = render(file, "html")
+    assert text.index("<th><code>m.I03") < text.index("<th><code>blank:Queue")

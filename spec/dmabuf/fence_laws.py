@@ -116,12 +116,12 @@ class Fences(Files):
     def merging_loses_no_dependency(self) -> None:
         """A merged file waits for what each of the two waits for, or for a later fence of its timeline."""
 
-    @sometimes("dmabuf.R08", deduced("or A04 says nothing"))
+    @sometimes("dmabuf.R09", deduced("or A04 says nothing"))
     def somebody_sleeps(self) -> bool:
         """Somebody sleeps in poll behind the callback of somebody else."""
         return any(w is not v and w.slot is v.slot and not w.woken and not v.woken for w in Poller for v in Poller)
 
-    @sometimes("dmabuf.R09", deduced("or merging says nothing"))
+    @sometimes("dmabuf.R10", deduced("or merging says nothing"))
     def a_file_waits_for_two(self) -> bool:
         """A sync file waits for fences of two timelines."""
         return any(
