@@ -64,7 +64,7 @@ def test_merging_keeps_the_latest_of_each_timeline_and_leaves_out_what_is_over()
     early = system.export_sync_file(0, n, READING)
     system.fence(0, n, Usage.WRITE, 1)
     late = system.export_sync_file(0, n, READING)
-    merged = system.merge(0, early, late)
+    merged = system.merge(0, late, early)
     assert system.import_sync_file(0, other, WRITING, merged) == 0
     assert len(resv_of(system, other).entries) == 1
     system.signal(0, first)
