@@ -314,12 +314,13 @@ class MainlineReference(HabanalabsReference):
         return outcome(self._woken(index(process)) if result == Outcome.WOULD_BLOCK else result)
 
     def _woken(self, p: int) -> int:
-        """What a wait answers whose time is up, or that a signal has ended."""
+        """What a wait answers whose time is up, or that a signal has ended; a hang if it sleeps on."""
         if "a signal" in self._fails:
             self.system.signal(p)
         else:
             self.system.expire_waits(p)
-        return self.system.woken()[-1][2]
+        woken = self.system.woken()
+        return woken[-1][2] if woken else Outcome.DEADLOCK
 
     def _sequence(self, user: AccelFd | None, place: str) -> int:
         context = self.view.context(user)

@@ -115,7 +115,7 @@ HISTORICAL = {
     "B11": ("intended", "I13"),
     "B13": ("c2", "page tables"),
     "B15": ("c2", "cb_destroy.destroyed"),
-    "B17": ("c2", "wait.interrupted"),
+    "B17": ("c2", "interrupted"),
     "B18": ("c2", "fence"),
     "B19": ("c2", "wait_multi"),
     "B21": ("b9", "."),  # whatever meets first what was left
