@@ -29,6 +29,7 @@ class Reference(Driver):
 
     behaviours: ClassVar[tuple[str, ...]]
     scope: Mapping[str, int] = {}  # how many objects it is held to where nobody says, other than there is room
+    more_options: ClassVar[tuple[str, ...]] = ()  # than all references have
     apart: ClassVar[tuple[str, ...]] = ()  # behaviours that are known to differ from the specification: not in `verify`
     heard = 0  # findings that were reported; `begin` sets it to 0
 
@@ -42,7 +43,8 @@ class Reference(Driver):
             )
         self.faults = [fault for fault in self.options.pop("faults", "").replace(" ", "").split(",") if fault]
         if self.options:
-            raise TargetError(f"the reference has no option {next(iter(self.options))!r}; it has faults and behaviour")
+            known = ", ".join(("faults", "behaviour", *self.more_options))
+            raise TargetError(f"the reference has no option {next(iter(self.options))!r}; it has {known}")
         try:
             self.fresh()
         except UsageError as error:

@@ -80,6 +80,7 @@ class MainlineReference(HabanalabsReference):
     failures = frozenset({name.rpartition(".")[2] for name in INJECTED} | set(ARGUMENTS))
     behaviours = ("c1", "c2")
     injected = INJECTED
+    more_options = ("chip",)
     patient_failures = frozenset({"is_device_idle"})
 
     def __init__(self, revision: str, options: Mapping[str, str] | None = None) -> None:
@@ -89,6 +90,11 @@ class MainlineReference(HabanalabsReference):
             raise TargetError(f"the reference driver is no {self.chip}; its option chip takes {', '.join(CHIPS)}")
         self.scope = {"Chip": int(self.chip != "gaudi")}
         super().__init__(revision, own)
+
+    @property
+    def name(self) -> str:
+        """As in `Target`."""
+        return super().name if self.chip == "gaudi" else f"{super().name} as a {self.chip}"
 
     def fresh(self) -> AccelSystem:
         """As in `Reference`."""

@@ -130,19 +130,21 @@ HISTORICAL = {
     "M4": ("b9", "I02|not_compute|high|in_debug"),
     "M6": ("intended", "I18"),
     "M9": ("intended", "I03"),
+    "M12": ("c1", "wait|I22"),
     "M14": ("b9", "frequency_tick"),
     "M15": ("c0", "I27"),
     "M16": ("intended", "I08"),
     "M18": ("c2", "submit"),
     "V3": ("intended", "OOPS"),
 }
-AS_A = {"B23": "goya"}  # where a Gaudi does not show it
+AS_A = {"B23": "goya", "M12": "goya"}  # where a Gaudi does not show it
 NARROW = {
     "B2": "an owner",
     "B15": "buffers",
     "B18": "waits for several",
     "B25": "an owner",
     "M2": "a ring",
+    "M12": "waits",
     "M15": "two owners of memory",
 }  # a scope of the author in which what shows it is not drowned
 QUICK = ("B1", "B6", "B9", "B11", "B22", "B23", "M4", "M14")
