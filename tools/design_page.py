@@ -70,6 +70,10 @@ he is attached. Whoever wants no such importer at all has `intended-strict`, whi
 checks made safe."""
 
 
+TENANTS = """A tenant is a session of the device. In the shortest run both are of one process; nothing in it looks at who opens,
+so the second may be anybody's. After the last call the importer of the first reads and writes the memory that the
+second was given."""
+
 OWN = """## Your own design
 
 A design is a class. This one ([owner_token.py](examples/owner_token.py)) takes D0 and says one thing more:
@@ -125,12 +129,12 @@ def costs(found: dict[str, Explored]) -> list[str]:
     return out
 
 
-def trace(title: str, e: Explored, law: str) -> list[str]:
-    """One run, call by call."""
+def trace(title: str, e: Explored, law: str, note: str = "") -> list[str]:
+    """One run, call by call, and what to know of it."""
     found = e.verdict(f"dmabuf.{law}").trace
     assert found is not None, (e.spec.name, law)
     calls = [f"{n}. `{x}`: {x.last.row}" for n, x in enumerate(lines(steps_of(found) or []), start=1)]
-    return [f"### {title}", "", *calls, ""]
+    return [f"### {title}", "", *([note, ""] if note else []), *calls, ""]
 
 
 def page() -> str:
@@ -148,7 +152,7 @@ def page() -> str:
         "",
     ]
     parts += ["## The runs", ""]
-    parts += trace("D0: the memory of one tenant reaches the next", found["D0"], "I26")
+    parts += trace("D0: the memory of one tenant reaches the next", found["D0"], "I26", TENANTS)
     parts += trace("D1: the next open is refused, and a holder must be killed", found["D1"], "P07")
     parts += trace("D2c: the same, with the errno of 6.12", found["D2c"], "P07")
     parts += trace("D3a: a revoke that does not wait", found["D3a"], "I16")
