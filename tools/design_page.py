@@ -70,9 +70,9 @@ he is attached. Whoever wants no such importer at all has `intended-strict`, whi
 checks made safe."""
 
 
-TENANTS = """A tenant is a session of the device. In the shortest run both are of one process; nothing in it looks at who opens,
-so the second may be anybody's. After the last call the importer of the first reads and writes the memory that the
-second was given."""
+TENANTS = """A tenant is a session of the device. In the shortest run both are of one process; nothing in it
+looks at who opens, so the second may be anybody's. After the last call the importer of the first reads and writes the
+memory that the second was given."""
 
 OWN = """## Your own design
 
