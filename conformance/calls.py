@@ -2,13 +2,15 @@
 """What a call may do: from a state of the specification, every way in which it may go from its start to its end.
 
 A target answers a call when it is over, so the steps of a stepped operation are taken silently, one after another, with
-no other call between them.  A call that some way would lead into a crash, a failing assert or a wait that nothing ends
-is not `safe`: it is never made.
+no other call between them.  A target that suspends calls may also leave it standing between two of its steps; told to
+go on, it goes from there to its end, or to where it stands next.  A call that some way would lead into a crash or a
+failing assert is not `safe`: it is never made; nor is one that may have to wait for another, unless the target suspends
+calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -18,7 +20,10 @@ from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Case, Param, Role, Specification
 from accelspec.spec.language.terms import Kind
 
+from .targets import WAITS
+
 Objects = tuple[tuple[Kind, int], ...]
+Ways = dict[tuple[int, ...], tuple["Way", ...]]  # by the arguments of the call
 
 MEMORY = 20_000  # states and operations kept in mind; each holds all moves of the operation there
 
@@ -28,7 +33,8 @@ class Way:
     """One way in which a call may go: its steps in order, of which the last one answers."""
 
     moves: tuple[Move, ...]
-    ended: bool = True  # False: it waits for another call, so the last step does not answer
+    ended: bool = True  # False: it stands behind the last step, which does not answer
+    waits: bool = False  # it stands there until another call lets it go on
     created: tuple[tuple[Kind, int], ...] = ()  # the objects that exist after it and did not before: kind and index
     freed: frozenset[tuple[Kind, int]] = frozenset()  # the objects that ceased to exist on the way
 
@@ -70,7 +76,12 @@ class Way:
             return f"{self.case.id} ends in {self.outcome.name}"
         if self.broken:
             return f"{self.case.id} breaks {', '.join(self.broken)}"
-        return "" if self.ended else f"after {self.case.id} it waits for another call"
+        return ""
+
+    @property
+    def result(self) -> str:
+        """What is seen of it: what it answers, or that it stands."""
+        return self.outcome.name if self.ended else WAITS
 
     @cached_property
     def fails(self) -> Mapping[str, bool]:
@@ -106,13 +117,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Offer:
-    """A call that a state offers: its arguments, what is made to fail, and all ways in which it may then go."""
+    """A call that a state offers: its arguments, what is made to fail, and all ways in which it may then go.
+
+    Of a call that goes on, `given` is its number among those of its operation that stand.
+    """
 
     operation: str
     given: tuple[int, ...]
     fails: frozenset[str]
-    ways: tuple[Way, ...]
+    ways: tuple[Way, ...]  # to its end, or to where it waits
+    stops: tuple[Way, ...] = ()  # to wherever it may be left standing
     unsafe: str = ""  # why it must not be made; empty: it may
+    resumed: bool = False  # a call that was left standing goes on
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -121,16 +137,20 @@ class Offer:
 
     @property
     def succeeds(self) -> bool:
-        """Does it succeed, whichever way it goes?"""
-        return all(way.outcome.succeeded for way in self.ways)
+        """Does it succeed, whichever way it goes? What waits has not failed yet."""
+        return all(way.waits or way.outcome.succeeded for way in self.ways)
 
 
 @dataclass
 class Calls:
-    """The calls that states of one specification in one scope offer, kept in mind."""
+    """The calls that states of one specification in one scope offer, kept in mind.
+
+    `suspending`: to a target that can leave a call standing.
+    """
 
     interpreter: Interpreter
-    _ways: dict[tuple[State, str], dict[tuple[int, ...], tuple[Way, ...]]] = field(default_factory=dict)
+    suspending: bool = False
+    _ways: dict[tuple[State, str, bool], Ways] = field(default_factory=dict)
     _offers: dict[tuple[State, str], tuple[Offer, ...]] = field(default_factory=dict)
 
     @property
@@ -139,7 +159,7 @@ class Calls:
         return self.interpreter.spec
 
     def offers(self, state: State, operation: str) -> tuple[Offer, ...]:
-        """Every call of an operation that the state offers, unsafe ones too;
+        """Every call of an operation that the state offers, also one that goes on, and unsafe ones too;
 
         failures are injected only where they make a difference.
         """
@@ -150,40 +170,46 @@ class Calls:
             self._offers[key] = tuple(self._make_offers(state, operation))
         return self._offers[key]
 
-    def offer(self, state: State, operation: str, given: tuple[int, ...], fails: frozenset[str]) -> Offer | None:
+    def offer(
+        self, state: State, operation: str, given: tuple[int, ...], fails: frozenset[str], resumed: bool = False
+    ) -> Offer | None:
         """The call with these arguments and injected failures; None if the state does not offer it (a `require` forbids
-        it, or the scope has no room for what it would create)."""
-        ways = self._by_arguments(state, operation).get(given)
-        return None if ways is None else self._offer(operation, given, fails, ways)
+        it, it goes on waiting, or the scope has no room for what it would create)."""
+        ways = self._by_arguments(state, operation, resumed).get(given)
+        return None if ways is None else self._offer(operation, given, fails, ways, resumed)
 
     def _make_offers(self, state: State, operation: str) -> Iterator[Offer]:
-        for given, ways in self._by_arguments(state, operation).items():
-            injected = {
-                frozenset(name for name, is_injected in way.fails.items() if is_injected) for way in ways if way
-            }
-            for fails in sorted(injected | {frozenset()}, key=sorted):
-                offer = self._offer(operation, given, fails, ways)
-                if offer is not None:
-                    yield offer
+        for resumed in (False, True) if self.suspending else (False,):
+            for given, ways in self._by_arguments(state, operation, resumed).items():
+                injected = {frozenset(name for name, is_injected in way.fails.items() if is_injected) for way in ways}
+                for fails in sorted(injected | {frozenset()}, key=sorted):
+                    offer = self._offer(operation, given, fails, ways, resumed)
+                    if offer is not None:
+                        yield offer
 
-    @staticmethod
-    def _offer(operation: str, given: tuple[int, ...], fails: frozenset[str], ways: tuple[Way, ...]) -> Offer | None:
-        possible = tuple(w for w in ways if all((name in fails) == met for name, met in w.fails.items()))
-        return (
-            Offer(operation, given, fails, possible, next((w.unsafe for w in possible if w.unsafe), ""))
-            if possible
-            else None
-        )
+    def _offer(
+        self, operation: str, given: tuple[int, ...], fails: frozenset[str], ways: tuple[Way, ...], resumed: bool
+    ) -> Offer | None:
+        possible = [w for w in ways if all((name in fails) == met for name, met in w.fails.items())]
+        going = tuple(w for w in possible if w.ended or w.waits)
+        if not going:
+            return None
+        unsafe = next((w.unsafe for w in going if w.unsafe), "")
+        waits = next((f"after {w.case.id} it waits for another call" for w in going if w.waits), "")
+        stops = tuple(w for w in possible if not w.ended)
+        return Offer(operation, given, fails, going, stops, unsafe or ("" if self.suspending else waits), resumed)
 
-    def _by_arguments(self, state: State, operation: str) -> dict[tuple[int, ...], tuple[Way, ...]]:
-        """All ways of an operation by the arguments of the call."""
-        key = state, operation
+    def _by_arguments(self, state: State, operation: str, resumed: bool) -> Ways:
+        """All ways of an operation by the arguments of the call, or of those that go on by their numbers."""
+        key = state, operation, resumed
         if key not in self._ways:
             if len(self._ways) > MEMORY:
                 self._ways.clear()
             found: dict[tuple[int, ...], dict[object, Way]] = {}
-            for move in self.interpreter.moves_of(state, operation):
-                given = tuple(v for p, v in zip(move.case.params, move.values, strict=True) if p.role is Role.GIVEN)
+            moves = self._resumptions(state, operation) if resumed else self.interpreter.moves_of(state, operation)
+            for move in moves:
+                role = Role.CALL if resumed else Role.GIVEN
+                given = tuple(v for p, v in zip(move.case.params, move.values, strict=True) if p.role is role)
                 ways = found.setdefault(given, {})
                 for way in self._ends(operation, state, (move,), {state}):
                     # ways that differ only in what nobody can tell apart are one
@@ -195,29 +221,38 @@ class Calls:
         return self._ways[key]
 
     def _ends(self, operation: str, start: State, moves: tuple[Move, ...], seen: set[State]) -> Iterator[Way]:
-        """Every way to go on with a call that has taken these steps, to its end or to where it waits."""
+        """Every way to go on with a call that has taken these steps, to its end or to where it waits;
+
+        of a target that suspends calls, also to where it may stand on the way.
+        """
         last = moves[-1]
         if last.case.outcome is not None or last.failed:
             yield self._way(start, moves)
             return
-        went_on = False
-        for move in self._goes_on(last.after, operation, last):
-            if move.case.outcome is not None or move.after not in seen:
-                went_on = True
-                yield from self._ends(operation, start, (*moves, move), seen | {last.after})
-        if not went_on:
-            yield replace(self._way(start, moves), ended=False)
+        seen = seen | {last.after}
+        onward = [m for m in self._goes_on(last.after, operation, in_flight(last)) if further(m, seen)]
+        if self.suspending or not onward:
+            yield replace(self._way(start, moves), ended=False, waits=not onward)
+        for move in onward:
+            yield from self._ends(operation, start, (*moves, move), seen)
 
-    def _goes_on(self, state: State, operation: str, last: Move) -> list[Move]:
-        """The next steps of a call whose last step was this one."""
-        call = in_flight(last)
+    def _goes_on(self, state: State, operation: str, call: int) -> list[Move]:
+        """The next steps of a call that stands."""
         at = self.interpreter.value(state, f"{operation}().at", call)
         return self.interpreter.moves_of(state, operation, (call,), self._label(operation, at))
+
+    def _resumptions(self, state: State, operation: str) -> Iterator[Move]:
+        """The next steps of every call of an operation that stands, but for a look in vain at what it waits for."""
+        if operation in self.spec.steps:
+            live = self.interpreter.layout.fields[f"{operation}().live"]
+            for call in range(self.interpreter.layout.size(live.kind)):
+                if self.interpreter.value(state, live, call):
+                    yield from (m for m in self._goes_on(state, operation, call) if further(m, {state}))
 
     def steps(self, state: State, request: Request, taken: tuple[Move, ...]) -> list[Move]:
         """The next steps of a call that has taken these, while others may have moved on; none: it waits."""
         if taken:
-            moves = self._goes_on(state, request.operation, taken[-1])
+            moves = self._goes_on(state, request.operation, in_flight(taken[-1]))
         else:
             moves = self.interpreter.moves_of(state, request.operation, request.given)
         return [move for move in moves if all((failure(p) in request.fails) == bool(v) for p, v in failures(move))]
@@ -269,6 +304,11 @@ def in_flight(move: Move) -> int:
         for p, v in zip(move.case.params, move.values, strict=True)
         if p.role is Role.CALL or (p.role is Role.NEW and isinstance(p.var.type, Kind) and p.var.type.is_call)
     )
+
+
+def further(move: Move, seen: Collection[State]) -> bool:
+    """Does a step lead somewhere, or is it a look in vain at what the call waits for?"""
+    return move.case.outcome is not None or bool(move.failed) or move.after not in seen
 
 
 def failures(move: Move) -> Iterator[tuple[Param, int]]:

@@ -282,7 +282,7 @@ def fuzz(
     that are known and end a run without being a finding. The same seed, scope and target make the same calls. Raises
     TargetError for a target that cannot be used, ValueError for a wrong scope.
     """
-    oracle = Oracle(Interpreter(spec, roomy_scope(spec) | dict(scope or {})), target.operations)
+    oracle = Oracle.of(Interpreter(spec, roomy_scope(spec) | dict(scope or {})), target)
     return Campaign(oracle, target, seed, max_steps, budget or Budget(), accepted).run()
 
 
@@ -296,7 +296,7 @@ def replay(spec: Specification, target: Target, recorded: Recording) -> Campaign
     if system.machine != spec.machine:
         raise ReplayError(f"the run was recorded of {system.machine}@{system.revision}, not of {spec.name}")
     try:
-        oracle = Oracle(Interpreter(spec, system.scope), target.operations)
+        oracle = Oracle.of(Interpreter(spec, system.scope), target)
     except ValueError as error:
         raise ReplayError(f"the run does not fit {spec.name}: {error}") from error
     result = CampaignResult(target.name, recorded.run.seed, Coverage.of(spec))

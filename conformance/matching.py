@@ -6,24 +6,46 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from accelspec.model.trace import State
 from accelspec.spec.language.answers import Errno
 from accelspec.spec.language.specification import Role
 from accelspec.spec.language.terms import Kind
 
-from .calls import Way
+from .calls import Way, in_flight
 from .meetings import Joint
 from .naming import Names, Naming, bind
 from .targets import Call, Observation, TargetError
 
 
+class Standing(NamedTuple):
+    """A call that was left standing: how it was made, and its number among those of its operation."""
+
+    operation: str
+    args: tuple[str, ...]
+    number: int
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """One explanation of everything so far: a state, and what the target's names stand for in it."""
+    """One explanation of everything so far: a state, what the target's names stand for in it, and which calls stand."""
 
     state: State
     names: Names = ()
+    standing: tuple[Standing, ...] = ()
+
+    def number(self, call: Call) -> int | None:
+        """Of a call of these arguments that stands, its number among those of its operation."""
+        return next((s.number for s in self.standing if (s.operation, s.args) == (call.operation, call.args)), None)
+
+    def after(self, joint: Joint, calls: Sequence[Call], names: Names) -> Candidate:
+        """The explanation after these calls have gone so, with the names of then."""
+        standing = [s for s in self.standing if all((s.operation, s.args) != (c.operation, c.args) for c in calls)]
+        for way, call in zip(joint.ways, calls, strict=True):
+            if not way.ended:
+                standing.append(Standing(call.operation, call.args, in_flight(way.moves[-1])))
+        return Candidate(joint.after, names, tuple(standing))
 
 
 @dataclass(frozen=True)
@@ -33,9 +55,10 @@ class Matcher:
     naming: Naming
 
     def explained(
-        self, joint: Joint, calls: Sequence[Call], seen: Sequence[Observation], names: Names
+        self, joint: Joint, calls: Sequence[Call], seen: Sequence[Observation], before: Candidate
     ) -> Iterator[Candidate]:
         """The candidates in which the calls went so and gave what was seen; none: they did not."""
+        names = before.names
         for way, call, one in zip(joint.ways, calls, seen, strict=True):
             if not answers(way, call, one.result) or self.otherwise(way, one, names):
                 return
@@ -47,7 +70,7 @@ class Matcher:
             for one in seen:
                 bound = bound if bound is None or not one.state else self.cells(joint.after, one.state, bound)
             if bound is not None:
-                yield Candidate(joint.after, bound)
+                yield before.after(joint, calls, bound)
 
     @staticmethod
     def _outlives(seen: Sequence[Observation], gone: set[str]) -> bool:
@@ -163,9 +186,8 @@ def answers(way: Way, call: Call, result: str) -> bool:
     """Does this way answer so?  A row with the outcome CALLBACK hands on the errno that was injected, or, where nothing
     was, any.
     """
-    outcome = way.outcome
-    if outcome is not Errno.CALLBACK:
-        return outcome.name == result
+    if not way.ended or way.outcome is not Errno.CALLBACK:
+        return way.result == result
     injected = way.last_failure
     if injected is None:
         return result not in ("OK", "OOPS", "HANG")

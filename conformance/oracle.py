@@ -25,7 +25,7 @@ from .meetings import Joint, joints
 from .naming import Naming
 from .reasons import false_guard, no_room
 from .recording import Met, Performed
-from .targets import Call, Observation, TargetError
+from .targets import Call, Observation, Suspending, Target, TargetError
 
 MOST_CANDIDATES = 512
 MOST_DOUBTS = 3  # shown in a report
@@ -39,14 +39,17 @@ class LostTrack(Exception):
 
 
 class Oracle:
-    """Follows one run after another of a target that offers these operations (None: all), call by call.
+    """Follows one run after another of a target that offers these operations (None: all), call by call;
+    `suspending`: of one that can leave a call standing.
 
     `candidates` explain what was seen since `begin`; `history` is what was seen, with the rows that explain it; `took`
     are the rows that every explanation of the last call took.
     """
 
-    def __init__(self, interpreter: Interpreter, operations: frozenset[str] | None = None) -> None:
-        self.calls = Calls(interpreter)
+    def __init__(
+        self, interpreter: Interpreter, operations: frozenset[str] | None = None, *, suspending: bool = False
+    ) -> None:
+        self.calls = Calls(interpreter, suspending)
         self.spec = interpreter.spec
         self.layout = interpreter.layout
         self.naming = Naming(interpreter.layout, operations)
@@ -62,6 +65,11 @@ class Oracle:
             for operation, cases in self._cases.items()
         }
 
+    @classmethod
+    def of(cls, interpreter: Interpreter, target: Target) -> Oracle:
+        """The oracle for that target."""
+        return cls(interpreter, target.operations, suspending=isinstance(target, Suspending))
+
     def parameters(self, operation: str) -> tuple[Var, ...]:
         """The arguments of a call of it."""
         return self._arguments[operation]
@@ -70,6 +78,11 @@ class Oracle:
     def created_kinds(self) -> tuple[Kind, ...]:
         """The kinds of object that calls create and free."""
         return tuple(k for k in self.spec.kinds if not k.permanent and not k.is_call)
+
+    @cached_property
+    def call_kinds(self) -> tuple[Kind, ...]:
+        """The kinds of call that can stand between two of their steps."""
+        return tuple(k for k in self.spec.kinds if k.is_call)
 
     @cached_property
     def holders(self) -> tuple[tuple[int, Kind], ...]:
@@ -112,8 +125,8 @@ class Oracle:
     def refuses(self, call: Call) -> str:
         """Why a call must not be made now; empty if it may.
 
-        A call may be made if every candidate offers it and in none of them it can crash, break an assert or wait for
-        ever.
+        A call may be made if every candidate offers it and in none of them it can crash, break an assert or, unless the
+        target suspends calls, wait for another.
         """
         if call.operation not in self._cases:
             return f"{self.spec.name} has no operation {call.operation!r}"
@@ -127,6 +140,11 @@ class Oracle:
 
     def offer(self, call: Call, candidate: Candidate) -> Offer | str:
         """The call in one candidate; or why it is not offered there."""
+        number = candidate.number(call)
+        if call.resumed:
+            return self._resumption(call, candidate, number)
+        if number is not None:
+            return f"a call {call} stands already"
         request = self._request(call, candidate)
         if isinstance(request, str):
             return request
@@ -145,6 +163,13 @@ class Oracle:
                 return f"there is no {name}"
             given.append(value)
         return Request(call.operation, tuple(given), frozenset(call.fails))
+
+    def _resumption(self, call: Call, candidate: Candidate, number: int | None) -> Offer | str:
+        """A call that goes on, in one candidate; or why it cannot."""
+        if number is None:
+            return f"no such call stands: {call.operation}({', '.join(call.args)})"
+        offer = self.calls.offer(candidate.state, call.operation, (number,), frozenset(call.fails), resumed=True)
+        return offer or f"{call} is not offered: it waits"
 
     def refuses_meeting(self, call: Call, other: Call, patient: bool = False) -> str:
         """Why two calls must not be made at once; empty if they may.
@@ -173,7 +198,7 @@ class Oracle:
 
     def later(self, candidate: Candidate, way: Way) -> Candidate:
         """What a candidate has become when a call has gone so."""
-        return Candidate(way.after, self.matcher.kept(candidate.names, way.freed))
+        return Candidate(way.after, self.matcher.kept(candidate.names, way.freed), candidate.standing)
 
     def commute(self, call: Call, other: Call) -> bool:
         """Is it all the same which of two calls is made first? Then they are hardly worth racing."""
@@ -192,13 +217,13 @@ class Oracle:
             return offer
         found: list[tuple[Way, Way]] = []
         for way in offer.ways:
-            if way.unsafe:
-                return way.unsafe
+            if way.unsafe or way.waits:
+                return way.unsafe or "the first waits for another call"
             then = self.offer(other, self.later(candidate, way))
             if isinstance(then, str):
                 return then
-            if then.unsafe:
-                return then.unsafe
+            if then.unsafe or any(last.waits for last in then.ways):
+                return then.unsafe or "the second waits for another call"
             found += ((way, last) for last in then.ways)
         return found
 
@@ -211,7 +236,10 @@ class Oracle:
         """Every way in which the calls may go; or why they must not be made."""
         if len(calls) == 1:
             offer = self.offer(calls[0], candidate)
-            return offer if isinstance(offer, str) else tuple(Joint.alone(way) for way in offer.ways if way.ended)
+            if isinstance(offer, str):
+                return offer
+            ended = (way for way in offer.ways if way.ended)
+            return tuple(Joint.alone(way) for way in (*ended, *offer.stops))
         requests = [self._request(call, candidate) for call in calls]
         if absent := next((request for request in requests if isinstance(request, str)), None):
             return absent
@@ -230,7 +258,7 @@ class Oracle:
         for candidate in self.candidates:
             ways = self._joints(what.calls, candidate)
             for joint in () if isinstance(ways, str) else ways:
-                for after in self.matcher.explained(joint, what.calls, what.seen, candidate.names):
+                for after in self.matcher.explained(joint, what.calls, what.seen, candidate):
                     found.setdefault(after, joint)
                     certain = joint.rows if certain is None else certain & joint.rows
         if not found:
@@ -333,8 +361,8 @@ class Oracle:
     def _allowed(self, joint: Joint, last: Performed, candidate: Candidate) -> Allowed:
         outcomes = []
         for way, call in zip(joint.ways, last.calls, strict=True):
-            name = way.outcome.name
-            if way.outcome is Errno.CALLBACK:
+            name = way.result
+            if way.ended and way.outcome is Errno.CALLBACK:
                 name = call.fails.get(way.last_failure or "", "any errno")
             outcomes.append(name)
         cases = [way.case for way in joint.ways]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import ne
 
 from accelspec.model.trace import State
 from accelspec.spec.language.answers import Errno
@@ -15,7 +16,7 @@ from .disagreement import Disagreement
 from .matching import Candidate
 from .oracle import Oracle
 from .recording import Met, Performed
-from .targets import Ahead, Call, Concurrent, Draft, Handicapped, Observation, Patient, System, Target
+from .targets import Ahead, Call, Concurrent, Draft, Handicapped, Observation, Patient, Suspending, System, Target
 
 MOST_DRAIN = 200  # calls
 MOST_AHEAD = 32  # calls that are drawn before the answers to them are known
@@ -30,7 +31,7 @@ class Disagreed(Exception):
 
 
 def succeeded(seen: Observation) -> bool:
-    """Did nothing fail?"""
+    """Did it end, and nothing fail?"""
     known = Errno.__members__.get(seen.result)
     return known is not None and known.succeeded
 
@@ -73,7 +74,10 @@ class Session:
         self.coverage.examples += 1
 
     def perform(self, call: Call) -> Performed:
-        """One call."""
+        """One call, or the rest of one that was left standing."""
+        if call.resumed:
+            assert isinstance(self.target, Suspending)
+            return self._judge(call, self.target.resume(call))
         return self._judge(call, self.target.perform(call))
 
     def _judge(self, call: Call, seen: Observation) -> Performed:
@@ -151,6 +155,11 @@ class Session:
 
     def call(self, offer: Offer, candidate: Candidate, errnos: Iterable[str] = ()) -> Call | None:
         """The offer in the target's words; None if the target never named an object that it speaks about."""
+        fails = dict(zip(sorted(offer.fails), errnos, strict=False))
+        if offer.resumed:
+            (number,) = offer.given
+            made = next(s.args for s in candidate.standing if (s.operation, s.number) == (offer.operation, number))
+            return Call(offer.operation, made, fails, resumed=True)
         args = []
         naming = self.oracle.naming
         for var, value in zip(self.oracle.parameters(offer.operation), offer.given, strict=True):
@@ -158,7 +167,7 @@ class Session:
             if name is None:
                 return None
             args.append(name)
-        return Call(offer.operation, tuple(args), dict(zip(sorted(offer.fails), errnos, strict=False)))
+        return Call(offer.operation, tuple(args), fails)
 
     # ------------------------------------------------------------------ the end of a run
 
@@ -200,9 +209,14 @@ class Session:
                     if call is not None and not self.oracle.refuses(call):
                         yield call
 
-    def in_use(self, state: State) -> int:
-        """How many created objects exist, and how often an object that is always there refers to one."""
+    def in_use(self, state: State) -> tuple[int, int]:
+        """How many created objects exist, how many calls stand, and how often what is always there refers to an object;
+
+        while a call stands, also in how many places the state is not blank: one of them may be what it waits for.
+        """
         layout, naming = self.oracle.layout, self.oracle.naming
-        return sum(naming.living(state, kind) for kind in self.oracle.created_kinds) + sum(
-            state[i] < layout.size(kind) for i, kind in self.oracle.holders
-        )
+        standing = sum(naming.living(state, kind) for kind in self.oracle.call_kinds)
+        objects = sum(naming.living(state, kind) for kind in self.oracle.created_kinds)
+        references = sum(state[i] < layout.size(kind) for i, kind in self.oracle.holders)
+        unlike = sum(map(ne, state, layout.blanks)) if standing else 0
+        return objects + standing + references, unlike

@@ -131,7 +131,7 @@ def state_machine(
     spec: Specification, target: Target, scope: Mapping[str, int] | None = None
 ) -> type[RuleBasedStateMachine]:
     """The machine of a specification that drives this target. Raises ValueError for a wrong scope."""
-    oracle = Oracle(Interpreter(spec, scope), target.operations)
+    oracle = Oracle.of(Interpreter(spec, scope), target)
     machine = generated(
         Steering(Session(oracle, target, Coverage.of(spec))), Budget(), lambda _: False, [], shrinks=True
     )

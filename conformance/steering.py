@@ -141,6 +141,8 @@ class Steering:
 
     def _words(self, offer: Offer) -> tuple[int, ...]:
         """The arguments of a call that are members of an enumeration."""
+        if offer.resumed:
+            return ()
         parameters = zip(self.session.oracle.parameters(offer.operation), offer.given, strict=True)
         return tuple(v for p, v in parameters if isinstance(p.type, type) and issubclass(p.type, Enum))
 

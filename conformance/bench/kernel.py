@@ -37,7 +37,7 @@ def main() -> None:
         print(f"  skipped: {lack}".replace("\n", ": "))
         return
     spec = compile_machine(MACHINES["uacce"][REVISION])
-    session = Session(Oracle(Interpreter(spec, roomy_scope(spec)), kernel.operations), kernel, Coverage.of(spec))
+    session = Session(Oracle.of(Interpreter(spec, roomy_scope(spec)), kernel), kernel, Coverage.of(spec))
     steering, random = Steering(session), Random(1)
     cells = {cell: values[-1] for cell, (_, values) in session.oracle.naming.open_cells.items()}
     system = System(spec.machine, spec.revision, roomy_scope(spec), cells)

@@ -1,11 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets: the implementations that are held to a specification, all behind one interface."""
 
-from .interface import Ahead, Call, Concurrent, Draft, Handicapped, Observation, Patient, System, Target, TargetError
+from .interface import (
+    WAITS,
+    Ahead,
+    Call,
+    Concurrent,
+    Draft,
+    Handicapped,
+    Observation,
+    Patient,
+    Suspending,
+    System,
+    Target,
+    TargetError,
+)
 from .opening import open_target
 from .python import Driver
 
 __all__ = [
+    "WAITS",
     "Ahead",
     "Call",
     "Concurrent",
@@ -14,6 +28,7 @@ __all__ = [
     "Handicapped",
     "Observation",
     "Patient",
+    "Suspending",
     "System",
     "Target",
     "TargetError",

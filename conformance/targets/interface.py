@@ -16,6 +16,8 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+WAITS = "WAITS"  # the result of a call that a suspending target leaves standing
+
 
 class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The system that a run starts from: how many objects there are of each kind, and what its initial state is free to
@@ -34,25 +36,31 @@ class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One call of an operation, or one event: its arguments by name, and what is made to fail while it runs.
 
-    `fails` gives each injected failure the errno that the failing function answers: `{"get_queue": "EIO"}`.
+    `fails` gives each injected failure the errno that the failing function answers: `{"get_queue": "EIO"}`. `resumed`:
+    it is not made anew, a call of the same arguments that was left standing goes on.
 
     >>> str(Call("open", ("process0", "fd0", "device0"), {"get_queue": "EIO"}))
     'open(process0, fd0, device0) while get_queue fails with EIO'
+    >>> str(Call("reset", ("device0",), resumed=True))
+    'reset(device0) goes on'
     """
 
     operation: str
     args: tuple[str, ...] = ()
     fails: dict[str, str] = {}
+    resumed: bool = False
 
     def __str__(self) -> str:
         bad = ", ".join(f"{name} fails with {errno}" for name, errno in self.fails.items())
-        return f"{self.operation}({', '.join(self.args)})" + (f" while {bad}" if bad else "")
+        goes_on = " goes on" if self.resumed else ""
+        return f"{self.operation}({', '.join(self.args)}){goes_on}" + (f" while {bad}" if bad else "")
 
 
 class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What was seen of one call.  Only `result` is owed; everything else is compared where it is given.
 
-    - `result`: `OK`, an errno name, or another outcome.  `OOPS`: the target crashed; `HANG`: it did not answer.
+    - `result`: `OK`, an errno name, or another outcome.  `OOPS`: the target crashed; `HANG`: it did not answer;
+      `WAITS`: a target that suspends calls has left it standing.
     - `created`: the names of the objects that the call created, of every kind that calls take as an argument.
     - `chosen`: what was up to the environment, by the name that the specification gives it: `{"h": "hwQueue1"}`.
     - `state`: cells of the specification's state after the call: `{"device0.registered": "False", "process0.fd[fd0]":
@@ -156,6 +164,22 @@ class Patient(Concurrent, Protocol):
     @property
     def patient_failures(self) -> frozenset[str]:
         """The failures that it can inject into the one that waits, and into no other call that is on its way."""
+        ...
+
+
+@runtime_checkable
+class Suspending(Target, Protocol):
+    """A target that can leave a call standing: only such a target is asked for calls that wait for others.
+
+    A call that waits for another one, or for time to pass, answers `WAITS`. Other calls are then made, and this one
+    stays where it stands until it is told to go on.
+    """
+
+    def resume(self, call: Call) -> Observation:
+        """Let a call that was left standing go on; it answers at its end, or `WAITS` once more.
+
+        One that waits for time goes on when its time is over.
+        """
         ...
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from accelspec.reference_impl import UsageError
 
-from .interface import Call, Observation, TargetError
+from .interface import WAITS, Call, Observation, System, TargetError
 from .python import Driver
 from .reference_calls import Started, Whole
 
@@ -84,10 +84,14 @@ class Reference(Driver):
         """As in `Target`; what the kernel noticed about itself meanwhile is an alarm."""
         with self.failing(call):
             if started := self._start(call):
-                seen = msgspec.structs.replace(started.finish(), state=self.state())
+                seen = msgspec.structs.replace(self.ended(call, started), state=self.state())
             else:
                 seen = super().perform(call)
         return self._with_alarms(seen)
+
+    def ended(self, call: Call, started: Started) -> Observation:
+        """What is seen of a call that has gone as far as it can."""
+        return started.finish()
 
     @property
     def finer(self) -> bool:
@@ -122,6 +126,33 @@ class Reference(Driver):
         found = self.findings[self.heard :]
         self.heard = len(self.findings)
         return msgspec.structs.replace(seen, alarms=(*seen.alarms, *map(str, found)))
+
+
+class SuspendingReference(Reference):
+    """One that leaves a call standing where it waits, for another call or for time."""
+
+    standing: dict[tuple[str, tuple[str, ...]], Started]  # by operation and arguments
+
+    def reset(self, system: System) -> Mapping[str, str]:
+        """As in `Target`."""
+        self.standing = {}
+        return super().reset(system)
+
+    def ended(self, call: Call, started: Started) -> Observation:
+        """As in `Reference`, or that it stands."""
+        if started.waits:
+            self.standing[call.operation, call.args] = started
+            return Observation(WAITS)
+        return super().ended(call, started)
+
+    def resume(self, call: Call) -> Observation:
+        """As in `Suspending`."""
+        started = self.standing.pop((call.operation, call.args))
+        with self.failing(call):
+            if started.waits:
+                started.sleeps_on()
+            seen = self.ended(call, started)
+        return self._with_alarms(msgspec.structs.replace(seen, state=self.state()))
 
 
 MACHINES = ("uacce", "habanalabs", "ownership", "dmabuf", "fences")  # that have a reference implementation

@@ -46,6 +46,12 @@ class Started:
         while self.ready:
             self.step()
 
+    @property
+    def waits(self) -> bool:
+        """Does it stand, for another call or for time?"""
+        self.run()
+        return self._broken is None and not self.call.done
+
     def sleeps_on(self) -> bool:
         """Let time pass for it, now that nobody goes on; False where it does not sleep until a time."""
         return False
@@ -59,6 +65,21 @@ class Started:
             return self._done(self.call.result) if self.call.result >= 0 else Observation(outcome(self.call.result))
         sleeps = self.call.at is not None and self.call.at.kind == "sleep"
         return self._asleep() if sleeps else Observation("HANG")
+
+
+class Timed(Started):
+    """A call whose sleep ends by the clock, once nothing else lets it go on."""
+
+    def __init__(self, call: Call, done: Callable[[int], Observation], pass_time: Callable[[], object]) -> None:
+        super().__init__(call, done)
+        self._pass_time = pass_time
+
+    def sleeps_on(self) -> bool:
+        """As in `Started`."""
+        sleeps = not self.call.done and self.call.at is not None and self.call.at.kind == "sleep"
+        if sleeps:
+            self._pass_time()
+        return sleeps
 
 
 class Whole:

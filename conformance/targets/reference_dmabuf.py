@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from accelspec.reference_impl import Call, Errno
 from accelspec.reference_impl.dmabuf import DESIGNS, Kind, System, checks
 from accelspec.reference_impl.dmabuf.context import Extent
-from accelspec.reference_impl.dmabuf.device import REMOVAL_PATIENCE
+from accelspec.reference_impl.dmabuf.device import REMOVAL_PATIENCE, RESET_PATIENCE
 from accelspec.reference_impl.dmabuf.importer import Importer
 from accelspec.reference_impl.dmabuf.region import Region
 from accelspec.reference_impl.kernel import PAGE, Step, Task, UserFault
@@ -19,8 +19,8 @@ from accelspec.reference_impl.kernel.process import Process
 
 from . import interface
 from .interface import Observation, TargetError
-from .reference import Reference
-from .reference_calls import Started, drop, index, outcome
+from .reference import SuspendingReference
+from .reference_calls import Started, Timed, drop, index, outcome
 from .reference_dmabuf_view import PIECE, View
 
 UNKNOWN = 1 << 30  # a handle and an address that nothing has
@@ -38,7 +38,7 @@ INJECTED = {
 OF_REGIONS = {"PINNED": "alloc:region", "REVOCABLE": "alloc:mapping"}
 
 
-class DmabufReference(Reference):
+class DmabufReference(SuspendingReference):
     """The reference implementation of dma-buf; designs of old export by address what a pool gives out."""
 
     failures = frozenset({"allocation", "descriptor", "dma_buf_export"})
@@ -104,8 +104,11 @@ class DmabufReference(Reference):
 
     @property
     def findings(self) -> Sequence[object]:
-        """As in `Reference`, with the laws that the present state breaks, each once."""
-        for finding in checks.check(self.system):
+        """As in `Reference`, with the laws that the present state breaks, each once.
+
+        These are about systems in which no call is half way.
+        """
+        for finding in self.system.findings if self.standing else checks.check(self.system):
             if (text := str(finding)) not in self._known:
                 self._known.add(text)
                 self._found.append(finding)
@@ -289,15 +292,11 @@ class DmabufReference(Reference):
         return self._driver("retire", found.priv.home.number, found.serial)
 
     def start_reset(self, device: str) -> Started:
-        call = self.system.call("reset", index(device), kills=False)
-        return Started(call, lambda _: Observation("DONE"))
+        return self._waiting(self.system.call("reset", index(device), kills=False), RESET_PATIENCE)
 
     def start_remove(self, device: str) -> Started:
-        call = self.system.call("remove", index(device))
-        return Started(call, lambda _: Observation("DONE"), lambda: self._at_last(call))
+        return self._waiting(self.system.call("remove", index(device)), REMOVAL_PATIENCE)
 
-    def _at_last(self, call: Call) -> Observation:
-        """A removal that waits for openers for ten minutes, and then does not."""
-        self.system.advance(REMOVAL_PATIENCE)
-        call.run()
-        return Observation("DONE" if call.done else "HANG")
+    def _waiting(self, call: Call, patience: int) -> Started:
+        """One that may wait for openers: so long, and then no more."""
+        return Timed(call, lambda _: Observation("DONE"), lambda: self.system.advance(patience))

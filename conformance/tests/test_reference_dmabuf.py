@@ -37,7 +37,7 @@ def reference(design: str, faults: str = "") -> Target:
 @cache
 def oracle(design: str) -> Oracle:
     """One for all campaigns: what a call may do in a state is worked out once."""
-    return Oracle(Interpreter(dmabuf(design), roomy_scope(dmabuf(design))), reference(design).operations)
+    return Oracle.of(Interpreter(dmabuf(design), roomy_scope(dmabuf(design))), reference(design))
 
 
 def campaign(target: Target, design: str, max_steps: int, seed: int = 1) -> CampaignResult:
@@ -221,7 +221,8 @@ def test_a_wrong_line_is_noticed_by_the_specification(wrong: str, monkeypatch: p
 
 @pytest.mark.conformance
 def test_an_export_does_not_meet_a_reset_that_would_wait_for_what_it_exports() -> None:
-    target, judge = reference("D3b"), Oracle(Interpreter(dmabuf("D3b"), roomy_scope(dmabuf("D3b"))))
+    target = reference("D3b")
+    judge = Oracle.of(Interpreter(dmabuf("D3b"), roomy_scope(dmabuf("D3b"))), target)
     judge.begin(target.reset(System("dmabuf", "D3b", roomy_scope(dmabuf("D3b")))))
     for call in (Call("open", ("process0", "fd0", "device0")), Call("alloc", ("process0", "fd0"))):
         judge.step(call, target.perform(call))

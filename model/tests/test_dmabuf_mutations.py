@@ -212,6 +212,16 @@ class B43(Intended):
         by_fd = any(p.fd[n] is f for p in Process for n in Fd) or any(m.file is f for m in Message)
         return by_fd or any(t.file is f for t in Import)
 
+    def release(self, f: File) -> None:
+        """It does not wait for the memory lock either, which by itself would keep the buffer for the revoke."""
+        for b in Buffer:
+            if b.file is f:
+                free(b)
+        for s in Session:
+            if s.file is f:
+                s.file = None
+        free(f)
+
 
 class B45(Intended):
     revision = "B45"
@@ -252,7 +262,7 @@ MUTATIONS = {
     "B20": Mutation(B20, "dmabuf.I28", 4),
     "B37": Mutation(B37, "dmabuf.I07", 3),
     "B41": Mutation(B41, "dmabuf.I09", 5),
-    "B43": Mutation(B43, "dmabuf.A01", 9, {"revoke()": 1, "kill()": 1}),
+    "B43": Mutation(B43, "standing:revoke().1:dmabuf.A01", 6, {"revoke()": 1}),
     "B45": Mutation(B45, "dmabuf.I10", 5),
     "B50": Mutation(B50, "dmabuf.I14", 7, {"revoke()": 1}),
 }

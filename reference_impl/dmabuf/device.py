@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RESERVED_PAGES = 1  # at the start of DRAM, for the firmware
 RESET_TRIES = 60
+RESET_PATIENCE = 10  # seconds that one try waits for openers
 REMOVAL_PATIENCE = 600  # seconds
 
 

@@ -10,7 +10,7 @@ from .buffer import DmaBuf, Status
 from .context import Context, Extent
 from .core import Core
 from .design import FreePolicy
-from .device import REMOVAL_PATIENCE, Device, DeviceState
+from .device import REMOVAL_PATIENCE, RESET_PATIENCE, Device, DeviceState
 from .exporter import Exported
 from .resv import Usage
 
@@ -102,14 +102,20 @@ class Revoker:
         device.buffers.pop(buffer, None)
 
     def retire(self, task: Task, buffer: DmaBuf) -> Step[int]:
-        """Revoke one buffer whose owner is gone, or whose memory was freed; an orphan if its owner is gone. 0."""
+        """Revoke one buffer, for good or for the length of a reset: 0.
+
+        For good if the device is gone or, where that revokes, its owner (an orphan then), or if its memory was freed.
+        """
         what: Exported = buffer.priv
         device = what.home
         yield from device.memory_lock.acquire(task)
-        if what.context.session.closing:
+        owner_gone = self.design.close_revokes and what.context.session.closing
+        freed = self.design.free is FreePolicy.REVOKE and what.extent is not None and what.extent.deferred
+        if owner_gone or device.state is DeviceState.REMOVED:
             yield from self._retire(task, device, buffer)
         else:
-            yield from self.revoke_all(task, device, [buffer], Status.REVOKED)
+            status = Status.REVOKED if freed else Status.TEMPORARILY_REVOKED
+            yield from self.revoke_all(task, device, [buffer], status)
         device.memory_lock.release(task)
         return 0
 
@@ -185,7 +191,7 @@ class Revoker:
         device = context.device
         if not device.pool:
             return 0
-        locked = self.design.revoke != "none"
+        locked = self.design.revoke != "none" and device.later is None
         if locked:
             yield from device.memory_lock.acquire(task)
         result = yield from self._free(task, context, handle)
@@ -289,9 +295,10 @@ class Revoker:
     def reset(self, task: Task, device: Device) -> Step[int]:
         """Reset the device, its memory is lost: 0, -ENODEV (removed).
 
-        A design that waits for openers answers -EBUSY while a session is on the open list, each call one try; after the
-        last one -ETIME, and the device stays disabled. One that revokes does that first, and lets buffers be mapped
-        again afterwards (-EBUSY where somebody cannot be revoked).
+        A design that waits for openers answers -EBUSY while a session is on the open list, each call one try (of ten
+        seconds, where somebody else decides what happens meanwhile); after the last one -ETIME, and the device stays
+        disabled. One that revokes does that first, and lets buffers be mapped again afterwards (-EBUSY where somebody
+        cannot be revoked).
         """
         if device.state is DeviceState.REMOVED:
             return Errno.ENODEV
@@ -300,14 +307,22 @@ class Revoker:
         if self.design.reset == "revokes":
             return (yield from self._reset_revoking(task, device))
         device.state = DeviceState.IN_RESET
-        if self.design.reset == "waits for openers" and device.open_list:
-            device.tries += 1
-            if device.tries >= device.reset_tries:
-                device.state = DeviceState.MALFUNCTION
-                return Errno.ETIME
-            return Errno.EBUSY
+        if self.design.reset == "waits for openers":
+            yield from self._openers_leave(device, RESET_PATIENCE if device.later is not None else 0)
+            if device.open_list:
+                device.tries += 1
+                if device.tries >= device.reset_tries:
+                    device.state = DeviceState.MALFUNCTION
+                    return Errno.ETIME
+                return Errno.EBUSY
         yield from self._pulse(device)
         return 0
+
+    def _openers_leave(self, device: Device, seconds: int) -> Step[None]:
+        kernel = self.core.kernel
+        end = kernel.now + seconds
+        while device.open_list and kernel.now < end:
+            yield Pause("openers leave", "sleep", lambda: not device.open_list or kernel.now >= end)
 
     def _pulse(self, device: Device) -> Step[None]:
         decoding, device.decoding = device.decoding, False
@@ -321,19 +336,34 @@ class Revoker:
         device.state = DeviceState.OPERATIONAL
 
     def _reset_revoking(self, task: Task, device: Device) -> Step[int]:
-        yield from device.memory_lock.acquire(task)
+        if device.later is None:
+            yield from device.memory_lock.acquire(task)
         if device.irrevocable:
-            device.memory_lock.release(task)
+            if device.later is None:
+                device.memory_lock.release(task)
             return Errno.EBUSY
         was = {buffer: buffer.status for buffer in device.buffers}
         device.state = DeviceState.IN_RESET
-        yield from self.revoke_all(task, device, list(device.buffers), Status.TEMPORARILY_REVOKED)
+        if device.later is None:
+            yield from self.revoke_all(task, device, list(device.buffers), Status.TEMPORARILY_REVOKED)
+        else:
+            yield from self._others_revoke(task, device, (Status.TEMPORARILY_REVOKED, Status.REVOKED))
         yield from self._pulse(device)
         for buffer in list(device.buffers):
             if was.get(buffer) is Status.OK:
                 yield from self._restore(task, buffer)
         device.memory_lock.release(task)
         return 0
+
+    def _others_revoke(self, task: Task, device: Device, done: tuple[Status, ...]) -> Step[None]:
+        """Wait until every buffer is revoked, by calls of their own; the memory lock is held then."""
+
+        def ready() -> bool:
+            return all(buffer.status in done for buffer in device.buffers)
+
+        if not ready():
+            yield Pause("its buffers are revoked", "sleep", ready)
+        yield from device.memory_lock.acquire(task)
 
     def remove(self, task: Task, device: Device) -> Step[int]:
         """Take the device away: 0, -ENODEV (gone already).
@@ -342,16 +372,16 @@ class Revoker:
         """
         if device.state is DeviceState.REMOVED:
             return Errno.ENODEV
-        kernel = self.core.kernel
         if self.design.remove == "waits for openers":
             device.state = DeviceState.LEAVING
-            end = kernel.now + REMOVAL_PATIENCE
-            while device.open_list and kernel.now < end:
-                yield Pause("openers leave", "sleep", lambda: not device.open_list or kernel.now >= end)
+            yield from self._openers_leave(device, REMOVAL_PATIENCE)
         elif self.design.remove == "revokes":
             device.state = DeviceState.REMOVED
             while device.irrevocable:
                 yield Pause("the irrevocable leave", "sleep", lambda: not device.irrevocable)
+            if device.later is not None:
+                yield from self._others_revoke(task, device, (Status.REVOKED,))
+                device.memory_lock.release(task)
             yield from self.cleanup(task, device, None)
         if reached := device.reached():
             device.report("dmabuf.I15", f"a peer reaches {len(reached)} pages, and the device is removed")

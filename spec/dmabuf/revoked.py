@@ -25,6 +25,7 @@ from accelspec.spec.language import (
     replaces,
     require,
     stated,
+    wait_until,
 )
 
 from . import costs as prices
@@ -84,6 +85,11 @@ class Revocation(Buffers):
     def lasting(self, b: Buffer) -> bool:
         return not self.to_be_revoked(b) and not b.revoking and b.status is not REVOKED
 
+    def release(self, f: File) -> None:
+        """A buffer leaves the list of its device, under the lock that a revoke holds until it is done."""
+        wait_until(not any(b.file is f and b.memory.device.memory_lock for b in Buffer))
+        super().release(f)
+
     def notify(self, b: Buffer) -> None:
         """dma_buf_invalidate_mappings: every importer with a callback, under the reservation lock."""
         for t in Import:
@@ -124,8 +130,10 @@ class Revocation(Buffers):
                 assert self.under_way(b) and b.first <= 0 and not b.resv and b.memory.device is d, "dmabuf.A01"
             f = any_of(f for f in File if b.file is f)
             b.revoking = False
-            self.fput(f)
-            return DONE("ok", stated("dmabuf-revoke v7", "the reservation lock is dropped before the wait"))
+        self.fput(f)
+        return DONE(
+            "ok", stated("dmabuf-revoke v7", "the reservation lock is dropped before the wait; the put comes last")
+        )
 
     # ------------------------------------------------------------------ who is let in
 
@@ -175,6 +183,11 @@ class Revocation(Buffers):
         with b.resv:
             self.drop_mapping(t)
             return OK("ok", read("vfio_pci_dma_buf_unmap", "one less; the last wakes whoever drains"))
+
+    @inserts(before="export.ok")
+    def export_listed(self, s: Session) -> None:
+        """No row: the buffer is put on the list of its device."""
+        wait_until(not s.device.memory_lock)
 
     @inserts(before="export.no_descriptor")
     def export_unknown(self, m: Memory, s: Session) -> None:
