@@ -4,7 +4,7 @@
 Calls are left out, in large pieces first and then one by one, injected failures are taken away, arguments become
 earlier objects and initial cells their first values, for as long as a run on the target still ends with the same
 signature. A call that the specification does not offer in the smaller run is passed over. The result is 1-minimal: none
-of its calls can be left out.
+of its calls can be left out, not even if what follows is done by another process, or with another descriptor.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from accelspec.model.verdict import Budget
+from accelspec.spec.language.terms import Kind
 
 from .disagreement import Disagreement
 from .oracle import Oracle
@@ -47,6 +48,8 @@ class Shrinker:
             self._leave_out()
             self._simplify()
             self._exhaust()
+            if before == self.best:
+                self._leave_out_passing()
         return self.best
 
     @property
@@ -89,6 +92,26 @@ class Shrinker:
                 self._try(self.best.system, calls[:at] + calls[at + size :])
                 at = min(at, len(self.best.calls)) - size
             size //= 2
+
+    def _leave_out_passing(self) -> None:
+        """One call less, after which objects that are always there act for one another: what a descriptor was passed
+        for is done by the process that had it.
+        """
+        for at in reversed(range(len(self.best.calls))):
+            for instead in self._exchanges():
+                calls = self.best.calls
+                if self._try(self.best.system, (*calls[:at], *(renamed(step, instead) for step in calls[at + 1 :]))):
+                    return
+
+    def _exchanges(self) -> list[Mapping[str, str]]:
+        """Two objects in each other's places, of one kind or of two kinds at once."""
+        used = {arg for step in self.best.calls for call in step.calls for arg in call.args}
+        kinds = [
+            [{a: b, b: a} for a, b in itertools.combinations(self._always_there(kind), 2) if used & {a, b}]
+            for kind in self.oracle.spec.kinds
+        ]
+        both = [one | other for ones, others in itertools.combinations(kinds, 2) for one in ones for other in others]
+        return [*itertools.chain(*kinds), *both]
 
     def _exhaust(self) -> None:
         """Of a short run, every part of it, the smallest first, also with one object instead of another."""
@@ -140,13 +163,16 @@ class Shrinker:
             if args != call.args:
                 yield replace(call, args=args)
 
+    def _always_there(self, kind: Kind) -> Sequence[str]:
+        """The objects of a kind that exist from the start; none, if they are created."""
+        return list(self.oracle.naming.values(kind))[:-1] if kind.permanent else []
+
     def _fewer_names(self) -> list[Mapping[str, str]]:
         """One object that is always there instead of another in the whole run: process0 for process1, or for both."""
         used = {arg for step in self.best.calls for call in step.calls for arg in call.args}
         found: list[Mapping[str, str]] = []
         for kind in self.oracle.spec.kinds:
-            names = list(self.oracle.naming.values(kind))[:-1] if kind.permanent else []
-            for simple, other in itertools.combinations(names, 2):
+            for simple, other in itertools.combinations(self._always_there(kind), 2):
                 if other in used:
                     found.append({other: simple} if simple in used else {other: simple, simple: other})
         return found
