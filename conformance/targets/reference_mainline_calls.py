@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 AGAIN = "reset tries again later"
 PAUSE = 11  # seconds that are more than a pause between two trials has
-TASK_WORK = "release deferred to task work"
 
 
 class Parked(Started):

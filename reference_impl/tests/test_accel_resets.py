@@ -41,6 +41,13 @@ row("2.4 release: not idle", NEW, (1, False))(
 row("2.4 release: reset upon device release", NEW, 1, reset_on_release=True)(
     lambda s: (s.open(0, 0), s.close(0, 0), s.device().counters["compute_reset"])[2]
 )
+row(
+    "2.4 release: a chip that is reset by nothing else",
+    NEW,
+    (False, False, True),
+    reset_on_release=True,
+    reset_on_demand=False,
+)(lambda s: _only_on_release(s))
 row("2.4 release: idle, memory is scrubbed", NEW, (0, False))(lambda s: _scrubbed(s))
 row("2.4 release: scrub fails, 6.12 resets", ("c2",), True)(lambda s: _failed_scrub(s))
 row("2.4 release: scrub fails, 6.1 goes on", ("c1",), False)(lambda s: _failed_scrub(s))
@@ -56,6 +63,17 @@ row(
     (True, False),
     compute_reset=False,
 )(lambda s: _watched_release(s, s.timeout))
+
+
+def _only_on_release(s: AccelSystem) -> object:
+    s.open(0, 0)
+    s.compute_reset()
+    asked = s.device().in_reset
+    s.close(0, 0)
+    released = s.device().counters["compute_reset"] == 1
+    owner_opened(s)
+    s.timeout()  # a light one is asked for, in 6.1
+    return asked, s.device().in_compute_reset, released and s.device().hard_reset_pending
 
 
 def _scrubbed(s: AccelSystem) -> object:
