@@ -20,6 +20,7 @@ from accelspec.spec.habanalabs.objects import (
     Device,
     Fence,
     FilePrivate,
+    PageFault,
     Submission,
 )
 from accelspec.spec.kernel import File
@@ -295,6 +296,17 @@ class B26(Linux6_12):
         """Nothing is refused."""
 
 
+class B33(Linux6_12):
+    """Who opens forgets what was captured of a page fault, and keeps its memory."""
+
+    revision, document = "c2-B33", "a mutation"
+
+    def forget_errors(self, d: Device) -> None:
+        for r in PageFault:
+            if r.device is d:
+                r.seen = False
+
+
 class M11(Linux6_1):
     """A fence is signalled when the timer of its submission fires, and again when that is released."""
 
@@ -334,6 +346,6 @@ class M18(Linux6_12):
 
 
 BUGS: tuple[type[Machine], ...] = (
-    *(B1, B2, B6, B7, B15, B17, B21, B22, B23, B25, B26, B30),
+    *(B1, B2, B6, B7, B15, B17, B21, B22, B23, B25, B26, B30, B33),
     *(V3, V4, M1, M3, M4, M5, M6, M9, M11, M14, M15, M16, M17, M18),
 )

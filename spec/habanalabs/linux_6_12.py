@@ -36,7 +36,7 @@ from accelspec.spec.language import (
 
 from .laws import SHEET
 from .linux_6_1 import NEVER_CLOSED
-from .mainline import NOT_HERE, SCOPES, Mainline
+from .mainline import NO_WORK, NOT_HERE, SCOPES
 from .objects import (
     ABORTED,
     DONE_WELL,
@@ -56,14 +56,15 @@ from .objects import (
     Submission,
     Watchdog,
 )
+from .page_faults import ACCEL, PageFaults
 from .revision_a import UNMAPPED
 from .submission_laws import DRAINING
 
-ACCEL = "linux 6.12.117 drivers/accel/habanalabs"
+NO_FAULT = {"PageFault": 0, "Snapshot": 0}
 CORE = "linux 6.12.117 drivers/gpu/drm/drm_file.c, drivers/accel/drm_accel.c"
 
 
-class Linux6_12(Mainline):
+class Linux6_12(PageFaults):
     """6.12.117: errors wait for the owner to leave, a close that finds its context in use resets the device."""
 
     revision = "c2"
@@ -72,9 +73,10 @@ class Linux6_12(Mainline):
     drops = (*UNMAPPED, "remove.gave_up", "cb_destroy.again")
 
     scopes = {
-        **SCOPES,
-        "memory": {**SCOPES["memory"], "Dmabuf": 1},
-        "waits": {**SCOPES["waits"], "Eventfd": 1},
+        **{name: {**scope, **NO_FAULT} for name, scope in SCOPES.items()},
+        "memory": {**SCOPES["memory"], **NO_FAULT, "Dmabuf": 1},
+        "waits": {**SCOPES["waits"], **NO_FAULT, "Eventfd": 1},
+        "page faults": NO_WORK,
     }
     not_applicable = {**NOT_HERE, "habanalabs.I41": "a signal has an answer of its own"}
     known = [

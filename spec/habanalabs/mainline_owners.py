@@ -124,7 +124,11 @@ class Owners(Processes):
             h.listed = True
             h.contexts += 1
             p.fd[n] = f
+            self.forget_errors(d)
             return OK("ok", read("hl_device_open"))
+
+    def forget_errors(self, d: Device) -> None:
+        """What was captured of errors, for the owner before: nothing that decides a row."""
 
     def refuses_control(self, d: Device) -> bool:
         return not self.operational(d)

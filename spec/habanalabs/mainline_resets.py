@@ -296,4 +296,5 @@ class Resets(Owners):
                 h.orphan = True
         d.active = False
         d.gone = True
+        self.forget_errors(d)
         return DONE("ok", read("hl_device_fini", "whoever is left has no device any more"))

@@ -236,3 +236,16 @@ class Watchdog(Object, always=True):
     active: bool = False  # watchdog_active: somebody was told to leave, and has 30 s
     hard: bool = False  # it will be a hard reset then, whatever the chip can
     late: bool = False  # a close has found its context in use, and is about to ask for a hard reset
+
+
+class PageFault(Object, always=True):
+    """6.12: what a device remembers of the first page fault since the last open."""
+
+    device: Rigid[Device]
+    seen: bool = False
+
+
+class Snapshot(Object):
+    """6.12: the host memory that the owner had mapped then, in memory of its own."""
+
+    fault: Rigid[PageFault]
