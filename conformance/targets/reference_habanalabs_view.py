@@ -68,6 +68,10 @@ class View:
         """How many exported buffers there are."""
         return sum(len(device.exports) for device in self.system.devices.values())
 
+    def snapshots(self) -> int:
+        """How many devices keep the mappings of a page fault."""
+        return sum(device.snapshot is not None for device in self.system.devices.values())
+
     def forgotten(self) -> dict[str, int]:
         """How much kernel memory is left that nothing leads to any more, by what it was."""
         devices = (*self.system.retired, *self.system.devices.values())

@@ -13,14 +13,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from accelspec.reference_impl.accel.address_space import Fault
 from accelspec.reference_impl.accel.arguments import CbArgs, Chunk, CsArgs, CsFlag, InfoArgs, Ioctl, MemoryArgs
 from accelspec.reference_impl.accel.context import Context
 from accelspec.reference_impl.accel.fd import STILL_IN_USE, AccelFd
-from accelspec.reference_impl.accel.info import Info
+from accelspec.reference_impl.accel.info import MAPPING, Info
 from accelspec.reference_impl.accel.lifecycles import ResetState
 from accelspec.reference_impl.accel.submission import Submission
 from accelspec.reference_impl.accel.system import AccelSystem
-from accelspec.reference_impl.kernel import Call, Outcome, Step, Task
+from accelspec.reference_impl.kernel import PAGE, Call, Outcome, Step, Task
 
 from . import interface
 from .interface import Observation, TargetError
@@ -70,7 +73,7 @@ INJECTED = {
 ARGUMENTS = (
     "pad is 0", "flags", "more than 512 chunks", "a chunk", "32 sequences at most", "a free completion", "a signal",
     "is_device_idle", "is_in_dram_scrub", "address and size", "an open without O_EXCL", "reset_on_lockup is set",
-    "neither auto nor manual",
+    "neither auto nor manual", "host memory is mapped", "return_size",
 )  # fmt: skip
 
 
@@ -122,6 +125,8 @@ class MainlineReference(HabanalabsReference):
         """As in `Driver`; and the clocks, of a Goya."""
         cells = dict(super().state())
         for d, device in self.system.devices.items():
+            if not device.removed and device.behaviour.info == "6.12":
+                cells[f"pageFault{d}.seen"] = str(bool(device.captured))
             if not device.removed:
                 cells[f"device{d}.compute_reset"] = str(device.in_compute_reset)
                 if self.chip == "goya":
@@ -133,7 +138,7 @@ class MainlineReference(HabanalabsReference):
         """As in `Target`; a close that is parked has given its file back."""
         left = dict(super().leftovers())
         left["File"] -= len(self.parked)
-        return {**left, "Dmabuf": self.view.exports(), **self.view.forgotten()}
+        return {**left, "Dmabuf": self.view.exports(), "Snapshot": self.view.snapshots(), **self.view.forgotten()}
 
     # ------------------------------------------------------------------ descriptors, and the end in pieces
 
@@ -211,6 +216,22 @@ class MainlineReference(HabanalabsReference):
 
     def start_info(self, process: str, fd: str, query: str) -> Started:
         return self._user("info", process, fd, InfoArgs(QUESTIONS[query], pad=int("pad is 0" in self._fails)))
+
+    def start_user_mappings(self, process: str, fd: str) -> Started:
+        size = MAPPING - 1 if "return_size" in self._fails else 64
+        return self._user("info", process, fd, InfoArgs(Info.USER_MAPPINGS, size, pad=int("pad is 0" in self._fails)))
+
+    def do_page_fault(self, fault: str) -> str:
+        """An engine of queue 0 meets address 0, while the owner has a page of host memory mapped, or has none."""
+        device = self.system.device(index(fault))
+        owner = next((c for c in device.contexts.values() if c.refs > 0 and c.space is not None), None)
+        mapped = None
+        if owner is not None and owner.space is not None and "host memory is mapped" not in self._fails:
+            mapped = owner.space.map_host(np.zeros(PAGE, np.uint8))
+        device.fault(0, Fault(0))
+        if owner is not None and owner.space is not None and mapped is not None:
+            owner.space.unmap(mapped)
+        return "DONE"
 
     def start_cb_create(self, process: str, fd: str, large: str) -> Started:
         return self._user("cb_create", process, fd, LARGE if large == "True" else 4096)

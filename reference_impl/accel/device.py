@@ -264,10 +264,15 @@ class AccelDevice:
         self.kernel_context = self.kernel_tables = None
 
     def fault(self, queue: int, fault: Fault) -> None:
-        """Capture what an engine met at an address that is not there, and the mappings of that moment."""
+        """Capture what an engine met at an address that is not there; of the first, what host memory was mapped."""
         self.captured.append(str(fault))
-        if self.behaviour.info == "6.12" and self.snapshot is None:
+        if self.behaviour.info == "6.12" and len(self.captured) == 1 and self._host_memory_is_mapped():
             self.snapshot = self.kernel.allocator.allocate("mapping snapshot")
+
+    def _host_memory_is_mapped(self) -> bool:
+        owner = next((c for c in self.contexts.values() if c.computes and c.refs > 0), None)
+        mappings = owner.space.mappings if owner is not None and owner.space is not None else []
+        return any(mapping.pack is None and not mapping.reserved for mapping in mappings)
 
     def forget_captured(self, *, wipe: bool = True) -> None:
         """Be ready to capture for the next owner; without `wipe` what was captured for an earlier one is lost."""

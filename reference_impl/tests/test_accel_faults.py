@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from accelspec.reference_impl.accel import checks
@@ -17,7 +18,7 @@ from accelspec.reference_impl.accel.faults import FAULTS
 from accelspec.reference_impl.accel.info import Info
 from accelspec.reference_impl.accel.packets import Op, Packet
 from accelspec.reference_impl.accel.system import AccelSystem
-from accelspec.reference_impl.kernel import Errno, Outcome, UsageError
+from accelspec.reference_impl.kernel import PAGE, Errno, Outcome, UsageError
 from accelspec.reference_impl.tests.accel_scenes import step_to
 
 EXTERNAL = 4
@@ -231,6 +232,7 @@ def b31(s: AccelSystem) -> None:
 @trace("B33")
 def b33(s: AccelSystem) -> None:
     s.open(0, 0)
+    s.map_host(0, 0, np.zeros(PAGE, np.uint8))
     s.submit(0, 0, Chunk(data=Packet(Op.FILL, n=1, dst=64).encode()))
     s.run()
     s.hard_reset()

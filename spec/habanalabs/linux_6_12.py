@@ -76,7 +76,7 @@ class Linux6_12(PageFaults):
         **{name: {**scope, **NO_FAULT} for name, scope in SCOPES.items()},
         "memory": {**SCOPES["memory"], **NO_FAULT, "Dmabuf": 1},
         "waits": {**SCOPES["waits"], **NO_FAULT, "Eventfd": 1},
-        "page faults": NO_WORK,
+        "page faults": {**NO_WORK, "remove()": 0},
     }
     not_applicable = {**NOT_HERE, "habanalabs.I41": "a signal has an answer of its own"}
     known = [
