@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The target `reference`: a driver of the reference implementation behind the target interface, whatever the machine.
 
-Options: `faults`, ids of historical bugs to put in, a comma between them; `behaviour`, another one than the revision's.
+Options: `faults`, ids of historical bugs to put in, a comma between them; `behaviour`, another one than the revision's;
+`without`, operations that are not to be called, as a narrower look at the others.
 """
 
 from __future__ import annotations
@@ -41,14 +42,20 @@ class Reference(Driver):
             raise TargetError(
                 f"the reference implementation does not behave as {self.behaviour}; its option behaviour takes {known}"
             )
-        self.faults = [fault for fault in self.options.pop("faults", "").replace(" ", "").split(",") if fault]
+        self.faults = self._listed("faults")
+        self.without = frozenset(self._listed("without"))
         if self.options:
-            known = ", ".join(("faults", "behaviour", *self.more_options))
+            known = ", ".join(("faults", "behaviour", "without", *self.more_options))
             raise TargetError(f"the reference has no option {next(iter(self.options))!r}; it has {known}")
+        if unknown := self.without - self._offered:
+            raise TargetError(f"the reference has no operation {min(unknown)!r} that could be left out")
         try:
             self.fresh()
         except UsageError as error:
             raise TargetError(f"the reference implementation: {error}") from error
+
+    def _listed(self, option: str) -> list[str]:
+        return [name for name in self.options.pop(option, "").replace(" ", "").split(",") if name]
 
     # ------------------------------------------------------------------ what each machine's reference says
 
@@ -77,6 +84,10 @@ class Reference(Driver):
     @property
     def operations(self) -> frozenset[str] | None:
         """As in `Target`."""
+        return self._offered - self.without
+
+    @property
+    def _offered(self) -> frozenset[str]:
         stepped = {name.removeprefix("start_") for name in dir(self) if name.startswith("start_")}
         return (super().operations or frozenset()) | stepped
 

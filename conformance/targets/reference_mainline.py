@@ -23,13 +23,13 @@ from accelspec.reference_impl.accel.info import MAPPING, Info
 from accelspec.reference_impl.accel.lifecycles import ResetState
 from accelspec.reference_impl.accel.submission import Submission
 from accelspec.reference_impl.accel.system import AccelSystem
-from accelspec.reference_impl.kernel import PAGE, Call, Outcome, Step, Task
+from accelspec.reference_impl.kernel import PAGE, Call, Step, Task
 
 from . import interface
 from .interface import Observation, TargetError
 from .reference_calls import Started, index, outcome
 from .reference_habanalabs import LARGE, HabanalabsReference
-from .reference_mainline_calls import CarriedOut, Departing, Parked, Submitting, Trial, Waiting
+from .reference_mainline_calls import CarriedOut, Departing, Parked, Submitting, Trial, Waiting, WaitingForSeveral
 
 QUEUES = 4  # that take commands from anywhere
 
@@ -111,6 +111,7 @@ class MainlineReference(HabanalabsReference):
         self.parked: list[Call] = []  # closes that have found their context in use
         self.carriers: dict[int, Call] = {}  # threads that carry out the compute reset of a device
         self._dead: set[int] = set()
+        self._page_faults = system.scope.get("PageFault", 0)
         return {**super().begin(system), **{f"chip{i}.asic": self.chip.upper() for i in range(chips)}}
 
     def park(self, call: Call) -> None:
@@ -125,7 +126,7 @@ class MainlineReference(HabanalabsReference):
         """As in `Driver`; and the clocks, of a Goya."""
         cells = dict(super().state())
         for d, device in self.system.devices.items():
-            if not device.removed and device.behaviour.info == "6.12":
+            if not device.removed and d < self._page_faults:
                 cells[f"pageFault{d}.seen"] = str(bool(device.captured))
             if not device.removed:
                 cells[f"device{d}.compute_reset"] = str(device.in_compute_reset)
@@ -327,27 +328,14 @@ class MainlineReference(HabanalabsReference):
         call = self.system.call("wait", index(process), index(fd), number, 1000 if block == "True" else 0)
         return Waiting(call, interrupted="a signal" in self._fails)
 
-    def do_wait_multi(self, process: str, fd: str, seq: str, block: str) -> str:
+    def start_wait_multi(self, process: str, fd: str, seq: str, block: str) -> Started:
         user = self._fd(process, fd)
         numbers = [self._sequence(user, seq), self._sequence(user, "NEWEST")]
         if "32 sequences at most" in self._fails:
             numbers *= 17
-        devices = self.system.devices.values()
-        for device in devices:
-            device.waiters = 2 if "a free completion" in self._fails else 0
-        result = self.system.multi_wait(index(process), index(fd), numbers, 1000 if block == "True" else 0)
-        for device in devices:
-            device.waiters = 0
-        return outcome(self._woken(index(process)) if result == Outcome.WOULD_BLOCK else result)
-
-    def _woken(self, p: int) -> int:
-        """What a wait answers whose time is up, or that a signal has ended; a hang if it sleeps on."""
-        if "a signal" in self._fails:
-            self.system.signal(p)
-        else:
-            self.system.expire_waits(p)
-        woken = self.system.woken()
-        return woken[-1][2] if woken else Outcome.DEADLOCK
+        call = self.system.call("multi_wait", index(process), index(fd), numbers, 1000 if block == "True" else 0)
+        others = 2 if "a free completion" in self._fails else 0
+        return WaitingForSeveral(call, user.home if user else None, others, interrupted="a signal" in self._fails)
 
     def _sequence(self, user: AccelFd | None, place: str) -> int:
         context = self.view.context(user)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from accelspec.reference_impl.accel.context import Context
+from accelspec.reference_impl.accel.device import AccelDevice
 from accelspec.reference_impl.accel.fd import STILL_IN_USE, AccelFd
 from accelspec.reference_impl.accel.reset import HALTED
 from accelspec.reference_impl.accel.waiting import WaitPause
@@ -105,6 +106,23 @@ class Waiting(Started):
         if self.sleeps_on():
             self.run()
         return super().finish()
+
+
+class WaitingForSeveral(Waiting):
+    """A WAIT ioctl for several, while `others` on that device do the same."""
+
+    def __init__(self, call: Call, device: AccelDevice | None, others: int, *, interrupted: bool) -> None:
+        super().__init__(call, interrupted=interrupted)
+        self._device, self._others = device, others
+
+    def step(self) -> None:
+        """As in `Started`."""
+        if self._device is None:
+            super().step()
+            return
+        self._device.waiters += self._others
+        super().step()
+        self._device.waiters -= self._others
 
 
 class Departing(Started):

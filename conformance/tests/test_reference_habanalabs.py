@@ -38,8 +38,9 @@ HELD: dict[str, type[Machine]] = {
 }
 
 
-def driver(revision: str, faults: str = "", chip: str = "") -> Reference:
-    return open_reference("habanalabs", revision, {"faults": faults} | ({"chip": chip} if chip else {}))
+def driver(revision: str, faults: str = "", chip: str = "", without: str = "") -> Reference:
+    options = {"faults": faults, "without": without} | ({"chip": chip} if chip else {})
+    return open_reference("habanalabs", revision, options)
 
 
 @cache
@@ -149,12 +150,14 @@ NARROW = {
     "M12": "waits",
     "M15": "two owners of memory",
 }  # a scope of the author in which what shows it is not drowned
+ALONE = ("B15", "B18", "B33")  # what leads there is long, and any reset or removal ends it
+DISTURBING = "hard_reset,compute_reset,heartbeat_fails,remove,open_control"
 QUICK = ("B1", "B6", "B9", "B11", "B22", "B23", "M4", "M14")
 
 
 def assert_found_and_shrunk(fault: str, steps: int) -> None:
     (revision, seen), chip = HISTORICAL[fault], AS_A.get(fault, "")
-    target = driver(revision, fault, chip)
+    target = driver(revision, fault, chip, DISTURBING if fault in ALONE else "")
     if fault in NARROW:
         scope = {**full_scope(specification(revision), specification(revision).scopes[NARROW[fault]]), **target.scope}
         result = fuzz(specification(revision), target, seed=1, max_steps=steps, scope=scope)

@@ -71,7 +71,8 @@ def test_a_target_that_cannot_be_used_is_one_clear_line(text: str, message: str)
     [
         ({"faults": "B-99"}, "no fault is called 'B-99'"),
         ({"behaviour": "7.0"}, "does not behave as 7.0; its option behaviour takes 6.12.117, intended"),
-        ({"fault": "B-07"}, "the reference has no option 'fault'; it has faults, behaviour"),
+        ({"fault": "B-07"}, "the reference has no option 'fault'; it has faults, behaviour, without"),
+        ({"without": "dance"}, "the reference has no operation 'dance' that could be left out"),
     ],
 )
 def test_a_wrong_option_of_the_reference_is_named(options: Mapping[str, str], message: str) -> None:
