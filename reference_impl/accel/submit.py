@@ -49,7 +49,7 @@ def _refuse(device: "AccelDevice", args: CsArgs) -> int:
     if behaviour.drm_core and args.pad:
         return Errno.EINVAL
     if not device.operational:
-        return Errno.EBUSY
+        return lost_meanwhile(device) or Errno.EBUSY
     kinds = args.flags & TYPES
     if behaviour.typed_submissions:
         if args.flags & CsFlag.STAGED and not hardware.staged:
