@@ -264,7 +264,16 @@ class B30(Linux6_12):
 # ---------------------------------------------------------------------- calls
 
 
-class B15(Linux6_12):
+class Counted(Linux6_12):
+    """6.12 whose close puts only buffers that have a handle: I08 holds."""
+
+    revision, document = "c2-counted", "a repair"
+
+    def put_at_close(self, b: CommandBuffer, f: File) -> bool:
+        return b.handle and super().put_at_close(b, f)
+
+
+class B15(Counted):
     """A handle can be destroyed twice."""
 
     revision, document = "c2-B15", "a mutation"
@@ -319,7 +328,7 @@ class M11(Linux6_1):
         raise DONE("ok", BUG)
 
 
-class M16(Linux6_12):
+class M16(Counted):
     """A submission does not hold its buffers."""
 
     revision, document = "c2-M16", "a mutation"

@@ -218,11 +218,11 @@ class Intended(IntendedLaws, IntendedResets, B9):
         self.permit(h, own)
         if fails("arguments"):
             return EINVAL("bad_arguments", deduced("as 9/9"))
+        if fails("allocation"):
+            return ENOMEM("no_memory", deduced("as 9/9"))
         last = choose(c for c in Submission if c.ctx is own)
         if last is not None and last.fence is PENDING:
             return EAGAIN("ring_full", deduced("as 9/9"))
-        if fails("allocation"):
-            return ENOMEM("no_memory", deduced("as 9/9"))
         b = choose(b for b in CommandBuffer if b.hpriv is h and b.handle)
         if b is None and fails("hl_cb_get"):
             return EINVAL("unknown_cb", deduced("as 9/9"))

@@ -81,6 +81,12 @@ class Linux6_12(PageFaults):
     not_applicable = {**NOT_HERE, "habanalabs.I41": "a signal has an answer of its own"}
     known = [
         violates(
+            "habanalabs.I08",
+            "close.ok",
+            "what a submission uses and whose handle is destroyed is put once more by the close of its file (H124)",
+            deduced("hl_mem_mgr_fini; not tried"),
+        ),
+        violates(
             "habanalabs.I10",
             "still_in_use.ok",
             "a close that found its context in use asks for a hard reset when another may have opened",

@@ -154,14 +154,16 @@ class Owners(Processes):
 
     def release(self, f: File) -> None:
         """hl_device_release: the file lets go of its context and of its handles."""
+        # what is destroyed is still there only because a submission uses it: its reference is dropped, too
+        assert not any(self.put_at_close(b, f) and not b.handle for b in CommandBuffer), "habanalabs.I08"
+        for b in CommandBuffer:
+            if self.put_at_close(b, f):
+                b.handle = False
+                b.refs -= 1
         for h in FilePrivate:
             if h.file is f:
                 h.file = None
                 h.listed = h.listed and not self.leaks(h)
-        for b in CommandBuffer:
-            if b.hpriv is not None and b.hpriv.file is None and b.handle and not self.leaks(b.hpriv):
-                b.handle = False
-                b.refs -= 1
         for b in CommandBuffer:
             if b.refs == 0:
                 free(b)
@@ -175,6 +177,10 @@ class Owners(Processes):
             if h.control and h.file is None:
                 free(h)
         free(f)
+
+    def put_at_close(self, b: CommandBuffer, f: File) -> bool:
+        """hl_mem_mgr_fini puts every buffer that the table of the file still has, destroyed or not (H124)."""
+        return b.hpriv is not None and b.hpriv.file is f and not self.leaks(b.hpriv)
 
     def leaks(self, h: FilePrivate) -> bool:
         """Does its release return at once, because the device is gone?"""

@@ -41,11 +41,11 @@ class Submissions(Ioctls):
         x = self.worked_with(h, copied)
         if fails("arguments"):
             return EINVAL("bad_arguments", read("hl_cs_ioctl"))
+        if fails("allocation"):
+            return ENOMEM("no_memory", read("allocate_cs", "before it looks at the ring"))
         last = choose(c for c in Submission if c.ctx is x)
         if last is not None and last.fence in (PLACED, PENDING):
             return EAGAIN("ring_full", read("allocate_cs"))
-        if fails("allocation"):
-            return ENOMEM("no_memory", read("allocate_cs"))
         b = choose(b for b in CommandBuffer if b.hpriv is x.hpriv and b.handle)
         if b is None and fails("hl_cb_get"):
             return EINVAL("unknown_cb", read("validate_queue_index"))
