@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import pytest
 
 from accelspec.reference_impl.accel.arguments import (
@@ -16,7 +17,7 @@ from accelspec.reference_impl.accel.info import CLASSES, Info
 from accelspec.reference_impl.accel.ioctl import DRM, MISC, number
 from accelspec.reference_impl.accel.packets import Op, Packet
 from accelspec.reference_impl.accel.system import AccelSystem
-from accelspec.reference_impl.kernel import Errno, Outcome
+from accelspec.reference_impl.kernel import PAGE, Errno, Outcome
 from accelspec.reference_impl.tests.accel_scenes import (
     ALL,
     NEW,
@@ -459,6 +460,7 @@ row("2.4 INFO eventfd not registered", NEW, E.EINVAL)(
 @row("2.4 INFO USER_MAPPINGS: buffer too small", ("c2",), E.ENOMEM)
 def _(s: AccelSystem) -> object:
     opened(s)
+    s.map_host(0, 0, np.zeros(PAGE, np.uint8))
     s.submit(0, 0, Chunk(data=Packet(Op.FILL, n=1, dst=64).encode()))
     s.run()
     return s.info(0, 0, Info.USER_MAPPINGS, size=8)
