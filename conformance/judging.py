@@ -182,7 +182,8 @@ def _ranked(spec: Specification, law: Property, words: Sequence[Said]) -> list[S
     elsewhere = law.cls in (Class.LOCK_GRAPH, Class.PROGRESS) and len(words) > len(explored)
     if not vacuous_everywhere or elsewhere:
         words = [w for w in words if w.word.verdict is not Status.VACUOUS]
-    ended_early = [w for w in explored if w.word.verdict in (Status.HOLDS_TO, Status.UNKNOWN)]
+    searched = [w for w in words if w.word.engine.startswith(("explore", "progress"))]
+    ended_early = [w for w in searched if w.word.verdict in (Status.HOLDS_TO, Status.UNKNOWN)]
     if law.id in spec.known and ended_early:
         words = [w for w in words if w.word.verdict is not Status.EXHAUSTED]
     return sorted(words, key=_strength)

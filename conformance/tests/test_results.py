@@ -211,6 +211,8 @@ def test_a_known_violation_is_not_gone_while_a_scope_is_not_looked_at_to_its_end
     assert merge(first, p, [small]).judgement is Judgement.VANISHED
     assert merge(first, p, [small, early]).judgement is Judgement.UNDECIDED
     assert merge(first, p, [small, early, proved(p.id)]).judgement is Judgement.VANISHED
+    progress = Word("progress:numpy", Status.UNKNOWN, {"Job": 2}, reason="out of budget")
+    assert merge(first, p, [small, Said(p.id, progress)]).judgement is Judgement.UNDECIDED
 
 
 def test_a_law_of_the_lock_graph_is_not_vacuous_because_no_row_asserts_it(first: Specification) -> None:
