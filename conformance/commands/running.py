@@ -147,7 +147,7 @@ def _show(shows: Display, collector: Collector, tally: Counter[Status], task: Ta
 
 WEIGHTS = {Engine.PROVE: 0.2, Engine.FUZZ: 1.0}
 ALL_OF_IT = 8.0  # the weight of a proof of which nothing is known to fail: all of it has to succeed
-OF_A_SCOPE = 2.0  # what exploring weighs, for each scope
+OF_A_SCOPE = 4.0  # what exploring weighs, for each scope
 
 
 def _shares(work: Work, deadline: float) -> Callable[[Sequence[Task]], float | None]:
