@@ -63,6 +63,10 @@ def test_9_open_is_never_busy() -> None:
     assert Errno.EBUSY not in outcomes
 
 
+# Where a later prefix breaks it again, by another row.
+WITHDRAWN = {"P03": {"b5": "reset_work.no_kernel_context", "b6": "reset_work.no_kernel_context"}}
+
+
 @pytest.mark.parametrize(
     ("law", "patch"),
     [("I25", "b4"), ("I32", "b7"), ("I11", "b8"), ("P03", "b1")],
@@ -70,7 +74,8 @@ def test_9_open_is_never_busy() -> None:
 )
 def test_a_law_that_a_patch_introduces(law: str, patch: str) -> None:
     assert f"habanalabs.{law}" in SPECS[before(patch)].known
-    assert all(f"habanalabs.{law}" not in SPECS[r].known for r in BEFORE[BEFORE.index(patch) :])
+    later = {r: SPECS[r].known.get(f"habanalabs.{law}") for r in BEFORE[BEFORE.index(patch) :]}
+    assert {r: known.row for r, known in later.items() if known} == WITHDRAWN.get(law, {})
 
 
 def test_the_letter_holds_what_the_series_does_not() -> None:
